@@ -1,0 +1,1 @@
+"""The product, as small apps in one downward line (see CONTRIBUTING.md)."""

@@ -1,0 +1,1 @@
+"""The pages that look across everything. They read, and own no table."""
