@@ -1,15 +1,15 @@
 """Mergeable histograms of whole milliseconds, whose quantiles are wrong by at most half a percent.
 
-The method is DDSketch's (Charles Masson, Jee E. Rim and Homin K. Lee, "DDSketch: A Fast and Fully-Mergeable Quantile
-Sketch with Relative-Error Guarantees", PVLDB 12(12), 2019): buckets grow by a constant factor, each answers for its
-values with one representative, and merging is adding counts, so merged histograms are as exact as a single one.
+The method is DDSketch's (Charles Masson, Jee E. Rim and Homin K. Lee, "DDSketch: A Fast and Fully-Mergeable
+Quantile Sketch with Relative-Error Guarantees", PVLDB 12(12), 2019): buckets grow by a constant factor, each
+answers for its values with one representative, and merging adds counts, so nothing is lost on merging.
 
-The paper takes logarithms. Here both the bounds and the representatives are whole numbers made with integer arithmetic,
-so no rounding of a logarithm can put a value in one bucket here and in its neighbour in PostgreSQL. A bucket that
-starts at `low` has the representative r = floor(low * 1.005), and ends at floor(r / 0.995): every whole number in it is
-within 0.5 % of r, rounding included. Below 200 ms each whole number has its own bucket and is exact.
+The paper takes logarithms. Here both the bounds and the representatives are whole numbers made with integer
+arithmetic, so no rounding of a logarithm can put a value in one bucket here and in its neighbour in PostgreSQL. A
+bucket that starts at `low` has the representative r = floor(low * 1.005) and ends at floor(r / 0.995): every whole
+number in it is within 0.5 % of r, rounding included. Below 199 ms each whole number has a bucket of its own.
 
-Nothing is lost on merging. A value above `MAX_MS` (49 days) counts as `MAX_MS`.
+A value above `MAX_MS` (49 days) counts as `MAX_MS`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Integers = NDArray[np.int64]
+Packed = bytes | memoryview | None
 
 ERROR = Fraction(1, 200)
 """The largest difference between an answer and the true value, as a share of the true value."""
@@ -30,7 +31,7 @@ ERROR = Fraction(1, 200)
 MAX_MS = 2**32 - 1
 MAX_COUNT = 2**32 - 1
 PAIR = np.dtype([("bucket", ">u2"), ("count", ">u4")])
-"""One entry of a packed histogram, six bytes; entries are sorted by bucket, and empty buckets are left out."""
+"""One entry of a packed histogram, six bytes. Entries are sorted by bucket; empty buckets are left out."""
 
 
 class HistogramError(ValueError):
@@ -38,7 +39,7 @@ class HistogramError(ValueError):
 
 
 def _bounds() -> tuple[Integers, Integers]:
-    """The first value of each bucket but the first (which holds 0 alone), and the representative of each bucket."""
+    """The first value of each bucket but number 0 (which holds 0 alone), and every bucket's representative."""
     lows, representatives, low = [], [0], 1
     while low <= MAX_MS:
         representative = low * 201 // 200
@@ -86,7 +87,7 @@ def _lows_literal() -> str:
 class LogHistogram:
     """`size` histograms side by side, numbered from 0; only buckets that hold something take memory.
 
-    `keys` is sorted, without repeats: the histogram's number times BUCKETS plus the bucket. `counts` goes with it.
+    `keys` is sorted, without repeats: the histogram's number times BUCKETS plus the bucket. `counts` fits it.
     """
 
     size: int
@@ -95,7 +96,7 @@ class LogHistogram:
 
     @classmethod
     def of_counts(cls, groups: ArrayLike, buckets: ArrayLike, counts: ArrayLike, size: int) -> LogHistogram:
-        """Add up `counts[i]` in bucket `buckets[i]` of histogram `groups[i]`; entries may repeat and be unsorted."""
+        """Add up `counts[i]` in bucket `buckets[i]` of histogram `groups[i]`; entries may repeat, in any order."""
         group, bucket, count = _whole(groups), _whole(buckets), _whole(counts)
         if not len(group) == len(bucket) == len(count):
             raise HistogramError("groups, buckets and counts have different lengths")
@@ -114,10 +115,8 @@ class LogHistogram:
         return cls.of_counts(groups, buckets, np.ones(len(buckets), dtype=np.int64), size)
 
     @classmethod
-    def of_packed(
-        cls, groups: Sequence[int], blobs: Sequence[bytes | memoryview | None], size: int
-    ) -> LogHistogram:
-        """Merge packed histograms: `blobs[i]` is added to histogram `groups[i]`. None and empty bytes are nothing."""
+    def of_packed(cls, groups: Sequence[int], blobs: Sequence[Packed], size: int) -> LogHistogram:
+        """Merge: `blobs[i]` is added to histogram `groups[i]`. None and empty bytes hold nothing."""
         if len(groups) != len(blobs):
             raise HistogramError("groups and packed histograms have different lengths")
         parts = [bytes(blob) if blob else b"" for blob in blobs]
@@ -141,8 +140,8 @@ class LogHistogram:
     def quantiles(self, qs: Sequence[float]) -> list[list[int | None]]:
         """For each histogram the quantiles (0 to 1) in whole milliseconds; None for each when it is empty.
 
-        The rule is the nearest rank: the smallest value that at least the share q of all values does not exceed. It is
-        `percentile_disc` of PostgreSQL, within 0.5 %.
+        The rule is the nearest rank: the smallest value that at least the share q of all values does not exceed,
+        which is PostgreSQL's `percentile_disc`, within 0.5 %.
         """
         ends, totals = np.cumsum(self.counts), self.totals()
         before = np.concatenate(([0], np.cumsum(totals)[:-1])).astype(np.int64)
@@ -169,7 +168,7 @@ class LogHistogram:
 
 
 def _share(q: float) -> Fraction:
-    """The quantile as the decimal number it was written as: 0.07 of 100 values is rank 7, which floats would make 8."""
+    """The quantile as it was written: 0.07 of 100 values is rank 7, which the float's last digit would make 8."""
     share = Fraction(str(q))
     if not 0 <= share <= 1:
         raise HistogramError("a quantile lies between 0 and 1")
@@ -182,14 +181,12 @@ def pack(values: ArrayLike) -> bytes:
     return LogHistogram.of_values(np.zeros(len(array), dtype=np.int64), array, 1).pack()[0]
 
 
-def merge_packed(
-    groups: Sequence[int], blobs: Sequence[bytes | memoryview | None], ngroups: int
-) -> LogHistogram:
+def merge_packed(groups: Sequence[int], blobs: Sequence[Packed], ngroups: int) -> LogHistogram:
     """`ngroups` histograms, `blobs[i]` being added to number `groups[i]`."""
     return LogHistogram.of_packed(groups, blobs, ngroups)
 
 
-def merge(blobs: Iterable[bytes | memoryview | None]) -> LogHistogram:
+def merge(blobs: Iterable[Packed]) -> LogHistogram:
     """All packed histograms added into one."""
     parts = list(blobs)
     return LogHistogram.of_packed([0] * len(parts), parts, 1)
@@ -202,6 +199,6 @@ def quantiles(histogram: LogHistogram, qs: Sequence[float]) -> list[int | None]:
     return histogram.quantiles(qs)[0]
 
 
-def count(blob: bytes | memoryview | None) -> int:
+def count(blob: Packed) -> int:
     """How many values a packed histogram holds."""
     return int(merge([blob]).totals()[0])
