@@ -29,7 +29,7 @@ ERROR = Fraction(1, 200)
 """The largest difference between an answer and the true value, as a share of the true value."""
 
 DENSE_FACTOR = 16
-"""Counts are added up in an array of all possible keys while it is at most this many times as long as the input."""
+"""Counts are added up in an array of all possible keys while that is at most this many times as long as they."""
 
 MAX_MS = 2**32 - 1
 MAX_COUNT = 2**32 - 1
