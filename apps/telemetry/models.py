@@ -73,14 +73,14 @@ class Span(SpanKey):
 
 
 class SpanPayload(SpanKey):
-    """The bulky part of a span: texts, documents and attributes."""
+    """The bulky part of a span: texts, documents and attributes; the last two are JSON, kept byte for byte."""
 
     input = models.TextField(null=True)
     output = models.TextField(null=True)
     input_is_json = models.BooleanField()
     output_is_json = models.BooleanField()
-    documents = models.JSONField(null=True)
-    attributes = models.JSONField(null=True)
+    documents = models.TextField(null=True)
+    attributes = models.TextField(null=True)
 
     class Meta:
         managed = False

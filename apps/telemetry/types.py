@@ -17,14 +17,17 @@ DEFAULT_SOURCE = "service"
 
 
 class Payload(msgspec.Struct, gc=False):
-    """The bulky part of a span, kept apart from the narrow row. Texts are as sent, or JSON when not sent as text."""
+    """The bulky part of a span, kept apart from the narrow row. Texts are as sent, or JSON when not sent as text.
+
+    `documents` and `attributes` are JSON with sorted names, so that equal values are equal texts.
+    """
 
     input: str | None = None
     output: str | None = None
     input_is_json: bool = False
     output_is_json: bool = False
-    documents: bytes | None = None
-    attributes: bytes | None = None
+    documents: str | None = None
+    attributes: str | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -93,8 +93,8 @@ class Migration(migrations.Migration):
                 ('output', models.TextField(null=True)),
                 ('input_is_json', models.BooleanField()),
                 ('output_is_json', models.BooleanField()),
-                ('documents', models.JSONField(null=True)),
-                ('attributes', models.JSONField(null=True)),
+                ('documents', models.TextField(null=True)),
+                ('attributes', models.TextField(null=True)),
             ],
             options={
                 'db_table': 'telemetry_payload',

@@ -70,8 +70,8 @@ CREATE TABLE telemetry_payload (
   output text,
   input_is_json boolean NOT NULL,
   output_is_json boolean NOT NULL,
-  documents jsonb,
-  attributes jsonb,
+  documents text,
+  attributes text,
   CONSTRAINT telemetry_payload_key PRIMARY KEY (project_id, trace_id, span_id, started_at)
 ) PARTITION BY RANGE (started_at);
 """

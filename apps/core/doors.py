@@ -1,0 +1,141 @@
+"""Hot doors: requests that never enter Django's handler, because it starts threads and runs middleware for each.
+
+A door is a coroutine that takes a `HotRequest` and returns a `HotResponse`, or raises a DomainError. `HotDoors` is the
+ASGI application that finds the door for a path and passes everything else on.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+from asgiref.typing import ASGI3Application
+
+from apps.core import logs
+from apps.core.bodies import Disconnected, Receive, read_body
+from apps.core.errors import DomainError
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+encode = msgspec.json.Encoder().encode
+
+
+class HotRequest:
+    """One request: its headers in lower case, and its body on demand."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self._receive = receive
+        self.body_was_read = False
+
+    async def body(self, *, limit: int) -> bytes:
+        """The inflated body of at most `limit` bytes; raises the errors of `apps.core.bodies`."""
+        body = await read_body(
+            self._receive,
+            encoding=self.headers.get("content-encoding", ""),
+            content_length=self.headers.get("content-length", ""),
+            limit=limit,
+        )
+        self.body_was_read = True
+        return body
+
+
+class HotResponse:
+    """A status, a body that is already encoded, and headers beside the usual ones."""
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.headers = dict(headers or {})
+
+
+class MethodNotAllowed(DomainError):
+    """The address is right and the method is not."""
+
+    code, http_status, message = "method_not_allowed", 405, "This address takes {allowed}."
+
+
+class Failed(DomainError):
+    """A fault of ours, which is in the log under the request's id."""
+
+    code, http_status = "internal_error", 500
+    message = "Something failed on our side. The log has it under request id {request_id}."
+
+
+Door = Callable[[HotRequest], Awaitable[HotResponse]]
+
+
+def error_response(error: DomainError) -> HotResponse:
+    """A domain error in the API's shape."""
+    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    return HotResponse(encode(error.as_dict()), status=error.http_status, headers=headers)
+
+
+class HotDoors:
+    """The ASGI application in front: hot doors by exact path, everything else to the application behind."""
+
+    def __init__(self, doors: Mapping[str, tuple[str, Door]], behind: ASGI3Application) -> None:
+        self.doors = dict(doors)
+        self.behind = behind
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one connection of any ASGI type."""
+        if scope["type"] == "http" and (found := self.doors.get(scope["path"])) is not None:
+            await self._answer(found, scope, receive, send)
+        else:
+            await self.behind(scope, receive, send)
+
+    async def _answer(self, found: tuple[str, Door], scope: Scope, receive: Receive, send: Send) -> None:
+        method, door = found
+        token = logs.request_id.set(uuid.uuid4().hex)
+        request = HotRequest(scope, receive)
+        try:
+            if request.method != method:
+                raise MethodNotAllowed(allowed=method)
+            response = await door(request)
+        except DomainError as error:
+            response = error_response(error)
+        except Disconnected:
+            return
+        except Exception:
+            log.exception("a hot door failed at %s", request.path)
+            response = error_response(Failed(request_id=logs.request_id.get()))
+        finally:
+            request_id = logs.request_id.get()
+            logs.request_id.reset(token)
+        await self._send(send, request, response, request_id)
+
+    @staticmethod
+    async def _send(send: Send, request: HotRequest, response: HotResponse, request_id: str) -> None:
+        headers = {
+            "Content-Type": response.content_type,
+            "Content-Length": str(len(response.body)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": request_id,
+            **response.headers,
+        }
+        if not request.body_was_read:
+            # Whatever the client still wants to send is not worth reading.
+            headers["Connection"] = "close"
+        encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": response.body})

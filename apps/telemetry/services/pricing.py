@@ -1,0 +1,37 @@
+"""The cost of a span, frozen when it is stored."""
+
+from __future__ import annotations
+
+from apps.providers import pricing
+from apps.providers.selectors import price_book
+from apps.telemetry.types import SpanRecord
+
+
+def freeze_cost(span: SpanRecord) -> None:
+    """Set `cost_usd` and `price_id` from the price that is in force at the span's start.
+
+    A span that is not a counted call costs nothing and keeps None. Where no price is known, or not all tokens that the
+    price needs, the cost that the client sent stands; without one the cost is unknown, which is None and never 0.
+    """
+    span.cost_usd = None
+    span.price_id = None
+    if not span.counted:
+        return
+    usage = pricing.Usage(
+        input_tokens=span.input_tokens,
+        output_tokens=span.output_tokens,
+        cached_input_tokens=span.cached_input_tokens,
+        cache_write_tokens=span.cache_write_tokens,
+        reasoning_tokens=span.reasoning_tokens,
+    )
+    for model in dict.fromkeys((span.response_model, span.request_model)):
+        if not model:
+            continue
+        priced = price_book.price_for(span.project_id, span.provider or None, model, span.started_at)
+        if priced is None:
+            continue
+        cost = pricing.cost_of(usage, priced.rates)
+        if cost is not None:
+            span.cost_usd, span.price_id = cost.total_usd, priced.price_id
+            return
+    span.cost_usd = span.client_cost_usd

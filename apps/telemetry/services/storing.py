@@ -1,0 +1,321 @@
+"""Writing spans: one transaction for any number of requests, acknowledged after its commit.
+
+Spans go by COPY into a staging table and from there into the day partitions; what is there already is recognised by its
+key. A report with the same digest is a duplicate; one that differs is merged in Python (`merging`), so that the rule
+stands in one place. The same transaction marks the touched hours dirty and books what became of every item.
+
+Locks are taken in one order by every writer: clock look-ups, new keys, existing rows, each sorted by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg import sql
+
+from apps.core import clock
+from apps.projects import services as projects
+from apps.telemetry import merging
+from apps.telemetry.services.partitions import ensure_partitions
+from apps.telemetry.services.pricing import freeze_cost
+from apps.telemetry.types import (
+    PAYLOAD_COLUMNS,
+    SPAN_COLUMNS,
+    Batch,
+    Outcome,
+    Payload,
+    Rejection,
+    SpanRecord,
+)
+
+Key = tuple[int, bytes, bytes, datetime]
+
+KEY = "project_id, trace_id, span_id, started_at"
+SPAN_LIST = ", ".join(SPAN_COLUMNS)
+PAYLOAD_LIST = f"{KEY}, {', '.join(PAYLOAD_COLUMNS)}"
+MERGED_COLUMNS = tuple(
+    name
+    for name in SPAN_COLUMNS
+    if name not in {"project_id", "trace_id", "span_id", "started_at", "client_started_at"}
+)
+
+STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS stage_span (LIKE telemetry_span) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS stage_payload (LIKE telemetry_payload) ON COMMIT DELETE ROWS;
+"""
+
+REMEMBER_SKEWED = """
+INSERT INTO telemetry_skewed (project_id, trace_id, span_id, client_started_at, stored_at)
+SELECT project_id, trace_id, span_id, client_started_at, started_at FROM stage_span WHERE 'clock' = ANY (flags)
+ORDER BY project_id, trace_id, span_id, client_started_at
+ON CONFLICT DO NOTHING
+"""
+
+FIND_SKEWED = """
+UPDATE stage_span AS stage SET started_at = skewed.stored_at FROM telemetry_skewed AS skewed
+WHERE stage.project_id = skewed.project_id AND stage.trace_id = skewed.trace_id AND stage.span_id = skewed.span_id
+  AND stage.client_started_at = skewed.client_started_at AND stage.started_at <> skewed.stored_at
+RETURNING stage.project_id, stage.trace_id, stage.span_id, stage.client_started_at, stage.started_at
+"""
+
+INSERT_SPANS = f"""
+WITH fresh AS (
+  INSERT INTO telemetry_span ({SPAN_LIST})
+  SELECT {SPAN_LIST} FROM stage_span ORDER BY {KEY}
+  ON CONFLICT DO NOTHING
+  RETURNING {KEY}, counted
+), marked AS (
+  INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
+  SELECT DISTINCT project_id, date_trunc('hour', started_at), %s::timestamptz FROM fresh WHERE counted
+)
+SELECT {KEY} FROM stage_span EXCEPT ALL SELECT {KEY} FROM fresh
+"""  # noqa: S608 -- only names of our own columns are put in
+
+INSERT_PAYLOADS = f"""
+INSERT INTO telemetry_payload ({PAYLOAD_LIST}) SELECT {PAYLOAD_LIST} FROM stage_payload ORDER BY {KEY}
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
+
+KEYS = "unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[]) AS wanted (p, t, s, at)"
+MATCHES = "held.project_id = wanted.p AND held.trace_id = wanted.t AND held.span_id = wanted.s AND held.started_at = wanted.at"
+
+DIGESTS = f"SELECT wanted.p, wanted.t, wanted.s, wanted.at, held.digest FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}"  # noqa: S608
+
+HELD = f"""
+SELECT {", ".join(f"held.{name}" for name in SPAN_COLUMNS)}, {", ".join(f"payload.{name}" for name in PAYLOAD_COLUMNS)}
+FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}
+LEFT JOIN telemetry_payload AS payload ON payload.project_id = wanted.p AND payload.trace_id = wanted.t
+  AND payload.span_id = wanted.s AND payload.started_at = wanted.at
+ORDER BY held.project_id, held.trace_id, held.span_id, held.started_at
+FOR UPDATE OF held
+"""  # noqa: S608
+
+UPDATE_SPAN = f"""
+UPDATE telemetry_span SET {", ".join(f"{name} = %s" for name in MERGED_COLUMNS)}
+WHERE project_id = %s AND trace_id = %s AND span_id = %s AND started_at = %s
+"""  # noqa: S608
+
+UPSERT_PAYLOAD = f"""
+INSERT INTO telemetry_payload ({PAYLOAD_LIST}) VALUES ({", ".join(["%s"] * (4 + len(PAYLOAD_COLUMNS)))})
+ON CONFLICT ({KEY}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in PAYLOAD_COLUMNS)}
+"""  # noqa: S608
+
+BOOK_BATCH = """
+INSERT INTO telemetry_intakebatch
+  (project_id, key_id, client, at, received, stored, updated, duplicates, rejected)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+BOOK_REJECTION = """
+INSERT INTO telemetry_intakerejection (project_id, key_id, at, list_name, position, code, message, sample)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+MAX_SAMPLES_PER_REQUEST = 20
+"""How many refused items of one request are kept with their text; all of them are counted and answered."""
+
+
+def store(batches: Sequence[Batch]) -> list[Outcome]:
+    """Store the spans of these requests durably and say, request by request, what became of the items.
+
+    When it returns, everything is committed. Raises django.db.Error and stores nothing when the database refuses;
+    trying again is safe. A database error that lies in one item (DataError, IntegrityError) is raised as well: the
+    caller narrows it down by storing parts.
+    """
+    unique = _merged_by_key(span for batch in batches for span in batch.spans)
+    for span in unique.values():
+        freeze_cost(span)
+    ensure_partitions({span.started_at.astimezone(UTC).date() for span in unique.values()})
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        fates = _write(cursor, unique) if unique else {}
+        outcomes = _tally(batches, fates)
+        _book(cursor, batches, outcomes)
+    _learn_names(unique.values())
+    return outcomes
+
+
+def _merged_by_key(spans: Iterable[SpanRecord]) -> dict[Key, SpanRecord]:
+    unique: dict[Key, SpanRecord] = {}
+    for span in spans:
+        earlier = unique.get(span.key)
+        if earlier is None:
+            unique[span.key] = span
+        elif earlier.digest != span.digest:
+            unique[span.key] = merging.merge(earlier, span)
+    return unique
+
+
+def _write(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> dict[Key, str]:
+    """Put the spans where they belong; what became of each is stored, updated or duplicate."""
+    cursor.execute(STAGE)
+    _copy(cursor, "stage_span", SPAN_COLUMNS, (_span_row(span) for span in unique.values()))
+    if any("clock" in span.flags for span in unique.values()):
+        cursor.execute(REMEMBER_SKEWED)
+    cursor.execute(FIND_SKEWED)
+    for project_id, trace_id, span_id, client_start, stored_at in cursor.fetchall():
+        unique[project_id, bytes(trace_id), bytes(span_id), client_start].started_at = stored_at
+    cursor.execute(INSERT_SPANS, [clock.now()])
+    present = {(row[0], bytes(row[1]), bytes(row[2]), row[3]) for row in cursor.fetchall()}
+    fates = {key: "stored" for key in unique}
+    existing: list[SpanRecord] = []
+    fresh: list[SpanRecord] = []
+    for span in unique.values():
+        stored_key = (span.project_id, span.trace_id, span.span_id, span.started_at)
+        (existing if stored_key in present else fresh).append(span)
+    _copy_payloads(cursor, fresh)
+    if existing:
+        fates |= _update(cursor, existing)
+    return fates
+
+
+def _copy(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _span_row(span: SpanRecord) -> tuple[Any, ...]:
+    return msgspec.structs.astuple(span)[: len(SPAN_COLUMNS)]
+
+
+def _stored_key(span: SpanRecord) -> Key:
+    return span.project_id, span.trace_id, span.span_id, span.started_at
+
+
+def _copy_payloads(cursor: CursorWrapper, spans: Iterable[SpanRecord]) -> None:
+    rows = [(*_stored_key(span), *msgspec.structs.astuple(span.payload)) for span in spans if span.payload is not None]
+    if rows:
+        _copy(cursor, "stage_payload", ("project_id", "trace_id", "span_id", "started_at", *PAYLOAD_COLUMNS), rows)
+        cursor.execute(INSERT_PAYLOADS)
+
+
+def _key_arrays(spans: Sequence[SpanRecord]) -> list[list[Any]]:
+    return [list(column) for column in zip(*map(_stored_key, spans), strict=True)]
+
+
+def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
+    """Merge reports of spans that are there already, unless they bring nothing new."""
+    # Each wanted key is one look-up in one partition; any other plan would scan partitions whole.
+    cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
+    cursor.execute(DIGESTS, _key_arrays(spans))
+    digests = {(p, bytes(t), bytes(s), at): bytes(digest) for p, t, s, at, digest in cursor.fetchall()}
+    fates = {span.key: "duplicate" for span in spans}
+    differing = [span for span in spans if digests[_stored_key(span)] != span.digest]
+    if differing:
+        cursor.execute(HELD, _key_arrays(differing))
+        held = {_stored_key(span): span for span in map(_from_row, cursor.fetchall())}
+        for span in differing:
+            if _merge_into(cursor, held[_stored_key(span)], span):
+                fates[span.key] = "updated"
+    return fates
+
+
+def _from_row(row: Sequence[Any]) -> SpanRecord:
+    values = [bytes(value) if isinstance(value, memoryview) else value for value in row]
+    span = SpanRecord(*values[: len(SPAN_COLUMNS)])
+    payload = values[len(SPAN_COLUMNS) :]
+    if payload[2] is not None:
+        span.payload = Payload(*payload)
+    return span
+
+
+def _merge_into(cursor: CursorWrapper, held: SpanRecord, report: SpanRecord) -> bool:
+    """Write the merge of the two if it differs from what is held; says whether it did."""
+    merged = merging.merge(held, report)
+    if merging.canonical(merged) == merging.canonical(held):
+        return False
+    if merging.usage_of(merged) != merging.usage_of(held):
+        freeze_cost(merged)
+    cursor.execute(UPDATE_SPAN, [*(getattr(merged, name) for name in MERGED_COLUMNS), *_stored_key(held)])
+    if merged.payload is not None and merged.payload != held.payload:
+        cursor.execute(UPSERT_PAYLOAD, [*_stored_key(held), *msgspec.structs.astuple(merged.payload)])
+    if merged.counted or held.counted:
+        cursor.execute(
+            "INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at) VALUES (%s, %s, %s)",
+            [held.project_id, clock.floor_hour(held.started_at), clock.now()],
+        )
+    return True
+
+
+def _tally(batches: Sequence[Batch], fates: dict[Key, str]) -> list[Outcome]:
+    """What became of each request's items. The first report of a key in this transaction has the key's fate; a later
+    one is a duplicate if it is the same to the byte, and an update otherwise."""
+    seen: dict[Key, set[bytes]] = {}
+    outcomes = []
+    for batch in batches:
+        outcome = Outcome(rejected=list(batch.rejected))
+        for span in batch.spans:
+            digests = seen.setdefault(span.key, set())
+            fate = fates[span.key] if not digests else ("duplicate" if span.digest in digests else "updated")
+            digests.add(span.digest)
+            outcome.stored += fate == "stored"
+            outcome.updated += fate == "updated"
+            outcome.duplicates += fate == "duplicate"
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _book(cursor: CursorWrapper, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+    """Keep the account of the intake: received = stored + updated + duplicates + rejected, request by request."""
+    cursor.executemany(
+        BOOK_BATCH,
+        [
+            (
+                batch.project_id,
+                batch.key_id,
+                batch.client,
+                batch.received_at,
+                batch.received,
+                outcome.stored,
+                outcome.updated,
+                outcome.duplicates,
+                len(outcome.rejected),
+            )
+            for batch, outcome in zip(batches, outcomes, strict=True)
+        ],
+    )
+    refused = [
+        (batch.project_id, batch.key_id, batch.received_at, item.list_name, item.index, item.code, item.message, item.sample)
+        for batch in batches
+        for item in batch.rejected[:MAX_SAMPLES_PER_REQUEST]
+    ]
+    if refused:
+        cursor.executemany(BOOK_REJECTION, refused)
+
+
+def _learn_names(spans: Iterable[SpanRecord]) -> None:
+    """Let features and environments that calls name for the first time exist in their projects."""
+    names: dict[int, tuple[set[str], set[str]]] = {}
+    for span in spans:
+        features, environments = names.setdefault(span.project_id, (set(), set()))
+        if span.feature:
+            features.add(span.feature)
+        environments.add(span.environment)
+    for project_id, (features, environments) in names.items():
+        projects.learn_names(project_id, features=features, environments=environments, now=clock.now())
+
+
+def not_storable(position: int, error: Exception) -> Rejection:
+    """The rejection of an item that the database refuses."""
+    return Rejection(index=position, code="not_storable", message=f"The database refuses this item: {error}"[:500])
+
+
+def part_of(batch: Batch, part: slice) -> Batch:
+    """Some of a batch's spans, as a batch."""
+    return msgspec.structs.replace(batch, spans=batch.spans[part], positions=batch.positions[part])
+
+
+def try_spans(spans: Sequence[SpanRecord]) -> None:
+    """Write the spans and take them back: raises what the database would raise, and stores nothing."""
+    unique = _merged_by_key(spans)
+    ensure_partitions({span.started_at.astimezone(UTC).date() for span in unique.values()})
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        _write(cursor, unique)
+        transaction.set_rollback(True)

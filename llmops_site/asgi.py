@@ -1,0 +1,25 @@
+"""The one address: hot doors first, pages and the JSON API behind them in threads.
+
+Django's own ASGI handler starts threads for each request and is many times slower than its WSGI handler in a pool of
+threads, hence the bridge (docs/decisions/0001-one-address.md).
+"""
+
+import os
+
+from a2wsgi import WSGIMiddleware
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops_site.settings")
+
+from llmops_site.wsgi import application as pages  # noqa: E402  -- Django is set up by this import
+
+from apps.core.doors import HotDoors  # noqa: E402
+from apps.core.lifespan import Lifespan  # noqa: E402
+from apps.telemetry import doors as telemetry  # noqa: E402
+
+application = Lifespan(
+    HotDoors(
+        {"/api/v1/telemetry": ("POST", telemetry.telemetry)},
+        behind=WSGIMiddleware(pages, workers=8),
+    ),
+    on_stop=[telemetry.stop],
+)
