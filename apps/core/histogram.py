@@ -5,9 +5,10 @@ Quantile Sketch with Relative-Error Guarantees", PVLDB 12(12), 2019): buckets gr
 answers for its values with one representative, and merging adds counts, so nothing is lost on merging.
 
 The paper takes logarithms. Here both the bounds and the representatives are whole numbers made with integer
-arithmetic, so no rounding of a logarithm can put a value in one bucket here and in its neighbour in PostgreSQL.
-A bucket that starts at `low` has the representative r = floor(low * 1.005) and ends at floor(r / 0.995): every
-whole number in it is within 0.5 % of r, rounding included. Below 199 ms each has a bucket of its own.
+arithmetic, so no rounding of a logarithm can put a value in one bucket here and in its neighbour in
+PostgreSQL. A bucket that starts at `low` has the representative r = floor(low * 1.005) and ends at
+floor(r / 0.995): every whole number in it is within 0.5 % of r, rounding included. Below 199 ms each has a
+bucket of its own.
 
 A value above `MAX_MS` (49 days) counts as `MAX_MS`.
 """
@@ -29,7 +30,7 @@ ERROR = Fraction(1, 200)
 """The largest difference between an answer and the true value, as a share of the true value."""
 
 DENSE_FACTOR = 16
-"""Counts are added up in an array of all possible keys while that is at most this many times as long as they."""
+"""Counts are added up in an array of all keys if it is at most this many times as long as the counts."""
 
 MAX_MS = 2**32 - 1
 MAX_COUNT = 2**32 - 1
@@ -89,8 +90,8 @@ def _lows_literal() -> str:
 def _add_up(keys: Integers, counts: Integers, end: int) -> tuple[Integers, Integers]:
     """The distinct keys in order, all below `end`, with the sum of the counts of each; some sums may be 0.
 
-    Counting into an array of all keys is some thirty times faster than sorting them, when the array is not much larger
-    than the input. It adds in floats, which are exact up to 2**53.
+    Counting into an array of all keys is some thirty times faster than sorting them, when the array is not
+    much larger than the input. It adds in floats, which are exact up to 2**53.
     """
     if end <= DENSE_FACTOR * len(keys) and int(counts.sum()) < 2**53:
         return np.arange(end, dtype=np.int64), np.bincount(keys, weights=counts, minlength=end).astype(
@@ -115,7 +116,7 @@ class LogHistogram:
 
     @classmethod
     def of_counts(cls, groups: ArrayLike, buckets: ArrayLike, counts: ArrayLike, size: int) -> LogHistogram:
-        """Add `counts[i]` to bucket `buckets[i]` of histogram `groups[i]`; entries may repeat, in any order."""
+        """Add `counts[i]` to bucket `buckets[i]` of histogram `groups[i]`; entries may repeat."""
         group, bucket, count = _whole(groups), _whole(buckets), _whole(counts)
         if not len(group) == len(bucket) == len(count):
             raise HistogramError("groups, buckets and counts have different lengths")
@@ -157,8 +158,8 @@ class LogHistogram:
     def quantiles(self, qs: Sequence[float]) -> list[list[int | None]]:
         """For each histogram the quantiles (0 to 1) in whole milliseconds; None for each when it is empty.
 
-        The rule is the nearest rank, PostgreSQL's `percentile_disc`: the smallest value that is not exceeded by
-        at least the share q of all values. The answer is within 0.5 % of it.
+        The rule is the nearest rank, PostgreSQL's `percentile_disc`: the smallest value that at least the
+        share q of all values does not exceed. The answer is within 0.5 % of it.
         """
         ends, totals = np.cumsum(self.counts), self.totals()
         before = np.concatenate(([0], np.cumsum(totals)[:-1])).astype(np.int64)
