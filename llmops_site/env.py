@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -54,27 +55,38 @@ class Env:
         """A comma-separated list without empty entries."""
         return [word.strip() for word in self._values.get(name, "").split(",") if word.strip()]
 
+    def file_content(self, name: str) -> str:
+        """What the file named by the variable holds, without blanks around it; empty when the variable is unset."""
+        given = self.text(name)
+        if not given:
+            return ""
+        try:
+            return Path(given).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name} names {given}, which cannot be read: {error}.") from error
+
     def secret(self, name: str, *, file: Path) -> str:
         """A secret from the variable, from the file named by `<name>_FILE`, or from `file`, made on first use.
 
         A made secret has 256 random bits and is readable by its owner alone. Raises ImproperlyConfigured for a
         secret under 32 characters or with fewer than 8 different ones.
         """
-        value = self.text(name)
-        given = self.text(f"{name}_FILE")
-        if not value and given:
-            try:
-                value = Path(given).read_text().strip()
-            except OSError as error:
-                raise ImproperlyConfigured(f"{name}_FILE names {given}, which cannot be read: {error}.") from error
-        if not value:
-            value = _made_once(file)
+        value = self.text(name) or self.file_content(f"{name}_FILE") or _made_once(file)
         if len(value) < 32 or len(set(value)) < 8 or value.lower().startswith(("change", "secret", "django-insecure")):
             raise ImproperlyConfigured(
                 f"{name} is too short or looks like a sample. Use at least 32 random characters, "
                 "or leave it unset to have one made on first start."
             )
         return value
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL with the password put in, if there is one and the URL has none of its own."""
+    parts = urlsplit(url)
+    if not url or not password or parts.password:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{place}"))
 
 
 def _made_once(file: Path) -> str:

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from llmops_site.env import Env
+from apps.core.stack import places
+from llmops_site.env import Env, with_password
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -111,14 +112,16 @@ TEMPLATES = [
 
 # --- PostgreSQL, the only truth -----------------------------------------------------------------------------------
 
-POSTGRES_DIR = VAR_DIR / "postgres"
-VALKEY_DIR = VAR_DIR / "valkey"
 DATABASE_URL = env.text("DATABASE_URL")
 REDIS_URL = env.text("REDIS_URL")
-# Where the embedded servers listen. A Unix socket's path may not exceed about 100 bytes, hence the setting.
-SOCKET_DIR = Path(env.text("PRODWORTHY_SOCKETS", str(VAR_DIR / "run")))
 USES_EMBEDDED_POSTGRES = not DATABASE_URL
 USES_EMBEDDED_VALKEY = not REDIS_URL
+POSTGRES_BIN = env.text("PRODWORTHY_POSTGRES_BIN")
+VALKEY_BIN = env.text("PRODWORTHY_VALKEY_BIN")
+_places = places.choose(VAR_DIR)
+POSTGRES_DIR = _places.home / "postgres"
+VALKEY_DIR = _places.home / "valkey"
+SOCKET_DIR = Path(env.text("PRODWORTHY_SOCKETS", str(_places.sockets)))
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _database(url: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname") or "prodworthy",
         "USER": parts.get("user") or "",
-        "PASSWORD": parts.get("password") or "",
+        "PASSWORD": parts.get("password") or env.file_content("DATABASE_PASSWORD_FILE"),
         "HOST": parts.get("host") or "",
         "PORT": str(parts.get("port") or ""),
         "CONN_MAX_AGE": 300,
@@ -147,7 +150,8 @@ def _database(url: str) -> dict[str, Any]:
     }
 
 
-DATABASES = {"default": _database(DATABASE_URL or f"host={SOCKET_DIR} user=prodworthy dbname=prodworthy")}
+_EMBEDDED_DATABASE = make_conninfo(host=str(SOCKET_DIR), port=5432, user="prodworthy", dbname="prodworthy")
+DATABASES = {"default": _database(DATABASE_URL or _EMBEDDED_DATABASE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Sign-in limits must hold when Redis is down, so the cache lives in PostgreSQL.
@@ -155,7 +159,9 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 # --- Celery: a message is a wake-up call, never the only copy of work ------------------------------------------------
 
-CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{SOCKET_DIR}/valkey.sock"
+CELERY_BROKER_URL = with_password(REDIS_URL, env.file_content("REDIS_PASSWORD_FILE")) or (
+    f"redis+socket://{SOCKET_DIR}/valkey.sock"
+)
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -246,7 +252,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_NAME = "__Host-sid" if IS_HTTPS else "sid"
 CSRF_USE_SESSIONS = True
-CSRF_FAILURE_VIEW = "apps.core.views.csrf_failure"
+CSRF_FAILURE_VIEW = "apps.core.pages.csrf_failure"
 
 # --- Browser ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,6 @@ urlpatterns = [
     path("", include("apps.dashboards.urls")),
 ]
 
-handler403 = "apps.core.views.forbidden"
-handler404 = "apps.core.views.not_found"
-handler500 = "apps.core.views.failed"
+handler403 = "apps.core.pages.forbidden"
+handler404 = "apps.core.pages.not_found"
+handler500 = "apps.core.pages.failed"
