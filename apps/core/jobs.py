@@ -35,3 +35,8 @@ def enqueue(name: str, /, **kwargs: int | str) -> None:
             log.warning("the broker is down; %s waits for its schedule", name)
 
     transaction.on_commit(send)
+
+
+def is_registered(name: str) -> bool:
+    """True when a task has this name. For a job that belongs to an app above the caller's, which may be absent."""
+    return name in current_app.tasks

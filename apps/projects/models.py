@@ -9,43 +9,17 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from apps.core import clock
-
-
-class Role(models.TextChoices):
-    """What a member may do; each role may do all that the ones before it may."""
-
-    VIEWER = "viewer"
-    EDITOR = "editor"
-    REVIEWER = "reviewer"
-    ADMIN = "admin"
-
-    @property
-    def rank(self) -> int:
-        """0 for viewer up to 3 for admin."""
-        return list(Role).index(self)
-
-    def allows(self, needed: Role) -> bool:
-        """True when this role is the needed one or stands above it."""
-        return self.rank >= needed.rank
-
-
-class Scope(models.TextChoices):
-    """What an API key may do."""
-
-    INGEST = "ingest"
-    READ = "read"
-    PROMPTS_READ = "prompts:read"
-    PROMPTS_WRITE = "prompts:write"
-    EVALS = "evals"
-    PROMOTIONS = "promotions"
-    GATEWAY = "gateway"
-    ADMIN = "admin"
+from apps.projects.types import Role as Role
+from apps.projects.types import Scope as Scope
 
 
 class Project(models.Model):
     """The tenant. Members, keys and everything below belong to one project."""
+
+    MAX_RETENTION_DAYS = 3650
 
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=120)
@@ -55,6 +29,14 @@ class Project(models.Model):
     is_sample = models.BooleanField(default=False)
     first_call_at = models.DateTimeField(null=True)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(retention_days__gte=1, retention_days__lte=3650),
+                name="projects_retention_in_range",
+            )
+        ]
+
     def __str__(self) -> str:
         return self.name
 
@@ -62,6 +44,7 @@ class Project(models.Model):
 class Membership(models.Model):
     """A person's role in a project."""
 
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices)
@@ -72,6 +55,14 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["project", "user"], name="projects_membership_once"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="projects_membership_role_known"),
         ]
+
+    def __str__(self) -> str:
+        return self.user.email
+
+    @property
+    def rank(self) -> Role:
+        """The role as the enumeration, which knows what it allows."""
+        return Role(self.role)
 
 
 class Invitation(models.Model):
@@ -88,16 +79,36 @@ class Invitation(models.Model):
     accepted_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="projects_invitation_role_known"),
+            models.UniqueConstraint(
+                "project",
+                Lower("email"),
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="projects_invitation_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
 
 class Environment(models.Model):
-    """Where a feature runs. `production` is protected."""
+    """Where a feature runs. `production` is protected. `last_call_on` is the UTC day of its latest call, if
+    any.
+    """
 
     DEFAULTS: ClassVar[list[str]] = ["production", "staging", "development"]
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="environments")
-    slug = models.SlugField(max_length=64)
+    # Not a SlugField: the name may arrive in telemetry as the client spells it, and must be found again under
+    # it.
+    slug = models.CharField(max_length=64)
     is_protected = models.BooleanField(default=False)
     position = models.PositiveSmallIntegerField(default=0)
+    made_by_call = models.BooleanField(default=False)
+    last_call_on = models.DateField(null=True)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -112,13 +123,13 @@ class Feature(models.Model):
     """One AI feature of a product: made by hand, or by its first call."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="features")
-    # Not a SlugField: the name arrives in telemetry as the client spells it, and must be found again under it.
     slug = models.CharField(max_length=128)
     description = models.TextField(blank=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     made_by_call = models.BooleanField(default=False)
+    last_call_on = models.DateField(null=True)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -147,12 +158,38 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True)
     rotated_to = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="rotated_from")
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(scopes=[]), name="projects_key_has_a_scope"),
+        ]
+
     def __str__(self) -> str:
         return self.name
 
 
+class AuditHead(models.Model):
+    """The end of one audit chain: whoever writes an entry locks this row first, so that entries form one
+    line.
+
+    `project_id` is None for the chain of the installation (sign-ins, accounts).
+    """
+
+    project_id = models.BigIntegerField(null=True)
+    number = models.BigIntegerField()
+    entry_hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project_id"], name="projects_audit_head_once", nulls_distinct=False
+            )
+        ]
+
+
 class AuditEntry(models.Model):
-    """One line of the audit trail. The database refuses to change or delete it; each line holds the last one's hash."""
+    """One line of the audit trail. The database refuses to change or delete it; each line holds the last
+    one's hash.
+    """
 
     # No foreign keys: an entry outlives the project, the person and the thing it speaks of.
     project_id = models.BigIntegerField(null=True, db_index=True)

@@ -1,0 +1,126 @@
+"""Reads of projects, members, keys, environments, features and the audit trail. The project comes first."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.models import User
+from apps.core.errors import NotFound
+from apps.projects.models import ApiKey, Environment, Feature, Invitation, Membership, Project, Role
+
+
+def get_project(project_id: int) -> Project:
+    """The project. Raises NotFound."""
+    project = Project.objects.filter(pk=project_id).first()
+    if project is None:
+        raise NotFound
+    return project
+
+
+def get_membership(*, user: User, slug: str) -> Membership:
+    """The person's membership with its project. Raises NotFound alike for no such project and for not a
+    member.
+    """
+    found = Membership.objects.select_related("project", "user").filter(user=user, project__slug=slug).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_memberships(*, user: User) -> list[Membership]:
+    """All memberships of the person, by the projects' names."""
+    rows = Membership.objects.select_related("project", "user").filter(user=user)
+    return list(rows.order_by("project__name", "project_id"))
+
+
+def role_of_active(user_id: int, project_id: int) -> Role | None:
+    """The role of a person whose account is active; None for anybody else."""
+    roles = Membership.objects.filter(user_id=user_id, project_id=project_id, user__is_active=True)
+    role = roles.values_list("role", flat=True).first()
+    return None if role is None else Role(role)
+
+
+def keys_by_prefix(prefix: str) -> list[ApiKey]:
+    """The keys with this visible prefix: one, but for an accident of chance."""
+    return list(ApiKey.objects.select_related("project").filter(prefix=prefix))
+
+
+def get_member(*, project: Project, uuid: UUID) -> Membership:
+    """The membership with this id in the project. Raises NotFound."""
+    found = project.memberships.select_related("user", "project").filter(uuid=uuid).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_members(project: Project) -> list[Membership]:
+    """All members, by name."""
+    return list(project.memberships.select_related("user").order_by("user__name", "user__email"))
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of an invitation's token: its SHA-256. A token is random, so a fast hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def find_open_invitation(token: str, *, now: datetime) -> Invitation | None:
+    """The invitation with this token while it can be accepted."""
+    invitations = Invitation.objects.select_related("project", "invited_by")
+    return invitations.filter(
+        token_hash=token_hash(token), accepted_at=None, revoked_at=None, expires_at__gt=now
+    ).first()
+
+
+def list_open_invitations(project: Project, *, now: datetime) -> list[Invitation]:
+    """Invitations that can still be accepted, newest first."""
+    rows = project.invitations.select_related("invited_by")
+    return list(rows.filter(accepted_at=None, revoked_at=None, expires_at__gt=now).order_by("-created_at"))
+
+
+def get_invitation(*, project: Project, uuid: UUID) -> Invitation:
+    """The invitation with this id in the project. Raises NotFound."""
+    found = project.invitations.select_related("project").filter(uuid=uuid).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_keys(project: Project) -> list[ApiKey]:
+    """All keys of the project, newest first."""
+    return list(project.api_keys.select_related("created_by").order_by("-created_at", "-pk"))
+
+
+def get_key(*, project: Project, uuid: UUID) -> ApiKey:
+    """The key with this id in the project. Raises NotFound."""
+    found = project.api_keys.select_related("project", "created_by").filter(uuid=uuid).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_environments(project: Project) -> list[Environment]:
+    """The environments in their order."""
+    return list(project.environments.all())
+
+
+def get_environment(*, project: Project, name: str) -> Environment:
+    """The environment of this name. Raises NotFound."""
+    found = project.environments.filter(slug=name).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_features(project: Project) -> list[Feature]:
+    """The features by name."""
+    return list(project.features.select_related("owner"))
+
+
+def get_feature(*, project: Project, name: str) -> Feature:
+    """The feature of this name. Raises NotFound."""
+    found = project.features.select_related("owner").filter(slug=name).first()
+    if found is None:
+        raise NotFound
+    return found

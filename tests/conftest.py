@@ -1,0 +1,165 @@
+"""The cast. Alice owns the project, Bob may look at it, Charlie is a stranger with a project of his own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from apps.accounts.models import User
+from apps.projects import authentication
+from apps.projects import services as projects
+from apps.projects.models import Project, Role, Scope
+from tests import factories
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database as migrated, except that tests with real commits may empty the audit trail after
+    themselves.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE projects_auditentry DISABLE TRIGGER projects_audit_not_emptied")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    """What a process remembers between requests must not reach the next test, whose rows are others."""
+    yield
+    authentication.forget_remembered_keys()
+    projects.forget_remembered_names()
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The moment at which the services of a test act, unless it says otherwise."""
+    return factories.NOW
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """Owner and admin of `project`."""
+    return factories.make_user("alice@example.com", name="Alice")
+
+
+@pytest.fixture
+def project(alice: User) -> Project:
+    """Alice's project, in which Bob is a viewer."""
+    return factories.make_project("Support desk", creator=alice)
+
+
+@pytest.fixture
+def bob(project: Project) -> User:
+    """A viewer of `project`: the lowest role."""
+    user = factories.make_user("bob@example.com", name="Bob")
+    factories.make_member(project, user, role=Role.VIEWER)
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """A stranger to `project`, admin of `other_project`."""
+    return factories.make_user("charlie@example.net", name="Charlie")
+
+
+@pytest.fixture
+def other_project(charlie: User) -> Project:
+    """Charlie's project: the other tenant."""
+    return factories.make_project("Other shop", creator=charlie)
+
+
+@pytest.fixture
+def ingest_key(project: Project, alice: User) -> str:
+    """A key of `project` that may send telemetry and nothing else."""
+    return factories.make_key(project, Scope.INGEST, created_by=alice)
+
+
+@pytest.fixture
+def read_key(project: Project, alice: User) -> str:
+    """A key of `project` that may read."""
+    return factories.make_key(project, Scope.READ, created_by=alice)
+
+
+@pytest.fixture
+def admin_key(project: Project, alice: User) -> str:
+    """A key of `project` that may do everything."""
+    return factories.make_key(project, Scope.ADMIN, created_by=alice)
+
+
+@pytest.fixture
+def other_key(other_project: Project, charlie: User) -> str:
+    """A key of the other tenant that may do everything there."""
+    return factories.make_key(other_project, *Scope, created_by=charlie)
+
+
+class Api(Client):
+    """A client that speaks JSON, with a key or with somebody's session."""
+
+    def __init__(self, key: str | None = None, user: User | None = None) -> None:
+        super().__init__(headers={"Authorization": f"Bearer {key}"} if key else None)
+        if user is not None:
+            self.force_login(user, BACKEND)
+
+    def generic(self, method: str, path: str, data: Any = "", content_type: str = "", **extra: Any) -> Any:
+        """As Django's client; every body is JSON."""
+        return super().generic(method, path, data, "application/json", **extra)
+
+    def post(self, path: str, data: Any = None, **extra: Any) -> Any:
+        """POST the data as JSON."""
+        return super().post(path, {} if data is None else data, content_type="application/json", **extra)
+
+
+def page_client(user: User | None = None) -> Client:
+    """A browser, signed in when a person is given."""
+    client = Client()
+    if user is not None:
+        client.force_login(user, BACKEND)
+    return client
+
+
+@pytest.fixture
+def alice_client(alice: User, project: Project) -> Client:
+    """Alice's browser."""
+    return page_client(alice)
+
+
+@pytest.fixture
+def bob_client(bob: User) -> Client:
+    """Bob's browser."""
+    return page_client(bob)
+
+
+@pytest.fixture
+def charlie_client(charlie: User, other_project: Project) -> Client:
+    """Charlie's browser."""
+    return page_client(charlie)
+
+
+@pytest.fixture
+def alice_api(alice: User, project: Project) -> Api:
+    """Alice's session on the JSON API."""
+    return Api(user=alice)
+
+
+@pytest.fixture
+def bob_api(bob: User) -> Api:
+    """Bob's session on the JSON API."""
+    return Api(user=bob)
+
+
+@pytest.fixture
+def charlie_api(charlie: User, other_project: Project) -> Api:
+    """Charlie's session on the JSON API."""
+    return Api(user=charlie)
+
+
+@pytest.fixture
+def key_api(admin_key: str) -> Api:
+    """The JSON API with a key of `project` that may do everything."""
+    return Api(key=admin_key)
