@@ -1,7 +1,476 @@
-"""Icons, numbers and times as every page shows them."""
+"""Icons, numbers, times, controls and charts as every page shows them; the words are from `formats`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
 from django import template
+from django.forms import BoundField, CheckboxInput, Form, RadioSelect
+from django.http import HttpRequest, QueryDict
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_lazy
+
+from apps.core import clock, formats, money, navigation, periods
+from apps.core.shell import ALL_ENVIRONMENTS, Shell
 
 register = template.Library()
+
+register.filter("money", money.display)
+register.filter("ms", formats.milliseconds)
+register.filter("tokens", formats.tokens)
+register.filter("compact", formats.compact)
+register.filter("number", formats.number)
+register.filter("percent", formats.percent)
+register.filter("exact", formats.exact)
+register.filter("clock_time", formats.clock_time)
+
+
+class Look(NamedTuple):
+    """How a state looks: its class, its icon, its usual word."""
+
+    css: str
+    icon: str
+    word: Any
+
+
+STATES = {
+    "pass": Look("pass", "check", gettext_lazy("Pass")),
+    "ok": Look("pass", "check", gettext_lazy("OK")),
+    "fail": Look("fail", "x", gettext_lazy("Fail")),
+    "error": Look("fail", "x", gettext_lazy("Error")),
+    "stale": Look("stale", "clock", gettext_lazy("Stale")),
+    "waiting": Look("run", "clock", gettext_lazy("Waiting")),
+    "waived": Look("waived", "slash", gettext_lazy("Waived")),
+    "warn": Look("warn", "warn", gettext_lazy("Warning")),
+    "run": Look("run", "spin", gettext_lazy("Running")),
+    "off": Look("off", "slash", gettext_lazy("Off")),
+    "unset": Look("off", "slash", gettext_lazy("Not said")),
+    "info": Look("off", "info", gettext_lazy("Note")),
+}
+BOX_WORDS = {
+    "pass": gettext_lazy("ticked"),
+    "fail": gettext_lazy("failing"),
+    "stale": gettext_lazy("stale"),
+    "waived": gettext_lazy("waived"),
+    "open": gettext_lazy("not measured"),
+}
+DROPPED_ON_CHANGE = ("page", "cursor")
+
+
+# --- Icons and states ---------------------------------------------------------------------------------------
+
+
+def _use(name: str) -> str:
+    return f"{static('img/icons.svg')}#{name}"
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    """A drawing from the sprite, hidden from screen readers: the word beside it speaks."""
+    css = f"i i--{size}" if size else "i"
+    if name == "spin":
+        css += " i--spin"
+    return format_html('<svg class="{}" aria-hidden="true"><use href="{}"/></svg>', css, _use(name))
+
+
+@register.simple_tag
+def mark() -> SafeString:
+    """The product's mark."""
+    return format_html('<svg aria-hidden="true"><use href="{}"/></svg>', _use("mark"))
+
+
+@register.simple_tag
+def status(state: str, word: str = "") -> SafeString:
+    """Icon, word and color of a state. Raises KeyError for a state that is not in STATES."""
+    look = STATES[state]
+    return format_html('<span class="status is-{}">{}{}</span>', look.css, icon(look.icon), word or look.word)
+
+
+@register.simple_tag
+def badge(word: Any = "", state: str = "", env: bool = False) -> SafeString:
+    """A word on its own ground; with a state it gets the state's icon and color."""
+    if not state:
+        return format_html('<span class="badge{}">{}</span>', " badge--env" if env else "", word)
+    look = STATES[state]
+    return format_html(
+        '<span class="badge is-{}">{}{}</span>', look.css, icon(look.icon, "sm"), word or look.word
+    )
+
+
+@register.simple_tag
+def box(state: str, size: str = "sm", word: str = "") -> SafeString:
+    """One box. `size` is `sm` or `xl`; `word` is read out, without it the box is not read out."""
+    label = format_html('role="img" aria-label="{}"', word) if word else mark_safe('aria-hidden="true"')
+    return format_html(
+        '<svg class="box box--{} is-{}" {}><use href="{}"/></svg>', size, state, label, _use(f"box-{state}")
+    )
+
+
+@register.simple_tag
+def boxes(states: Sequence[str], large: bool = False) -> SafeString:
+    """The twelve boxes in their fixed order, grouped 5 4 3. States are those of BOX_WORDS."""
+    groups = [states[:5], states[5:9], states[9:]]
+    ticked = sum(state == "pass" for state in states)
+    rest = [
+        f"{states.count(state)} {word}"
+        for state, word in BOX_WORDS.items()
+        if state != "pass" and state in states
+    ]
+    label = gettext("%(ticked)s of %(all)s boxes ticked") % {"ticked": ticked, "all": len(states)}
+    drawn = format_html_join(
+        "",
+        '<span class="boxes__group">{}</span>',
+        ((format_html_join("", "{}", ((_box(state),) for state in group)),) for group in groups if group),
+    )
+    return format_html(
+        '<span class="boxes{}" role="img" aria-label="{}">{}</span>',
+        " boxes--lg" if large else "",
+        ": ".join([label, ", ".join(rest)]) if rest else label,
+        drawn,
+    )
+
+
+def _box(state: str) -> SafeString:
+    return format_html(
+        '<svg class="box is-{}" aria-hidden="true"><use href="{}"/></svg>', state, _use(f"box-{state}")
+    )
+
+
+# --- Numbers and times --------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def delta(now: Any, before: Any, unit: formats.Unit = "relative", good: formats.Good = "none") -> SafeString:
+    """The change against the period before, colored only when it matters and has a good direction."""
+    text, verdict = formats.change(now, before, unit=unit, good=good)
+    css = f"delta is-{verdict}" if verdict in {"good", "bad"} else "delta"
+    if verdict == "unknown":
+        return format_html(
+            '<span class="{}" title="{}">{}</span>', css, gettext("nothing to compare with"), text
+        )
+    return format_html('<span class="{}">{}</span>', css, text)
+
+
+@register.simple_tag
+def ago(moment: datetime | None, suffix: bool = False) -> SafeString | str:
+    """A moment as its age, the exact time on hover; with `suffix` as a phrase (`2 min ago`)."""
+    if moment is None:
+        return formats.UNKNOWN
+    text = formats.age(moment, clock.now())
+    if suffix and text[0].isdigit() and formats.SPACE in text:
+        text = gettext("%(age)s ago") % {"age": text}
+    return _time(moment, text)
+
+
+@register.simple_tag
+def when(moment: datetime | None, seconds: bool = True) -> SafeString | str:
+    """A moment as its time of day, with the day unless it is today; the exact time on hover."""
+    if moment is None:
+        return formats.UNKNOWN
+    now = clock.now()
+    text = formats.clock_time(moment) if seconds else formats.clock_time(moment)[:5]
+    if clock.floor_day(moment) != clock.floor_day(now):
+        text = f"{formats.day(moment, now)}, {text}"
+    return _time(moment, text)
+
+
+def _time(moment: datetime, text: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), formats.exact(moment), text
+    )
+
+
+# --- Small drawings -----------------------------------------------------------------------------------------
+
+
+def _share(value: Any) -> float:
+    """A ratio as a percentage within its picture."""
+    return round(min(1.0, max(0.0, float(value))) * 100, 2)
+
+
+@register.simple_tag
+def sparkline(values: Sequence[float | Decimal | None], target: float | Decimal | None = None) -> SafeString:
+    """A line without axes, 28 px high; unknown values are gaps, the target is dotted."""
+    known = [float(value) for value in values if value is not None]
+    if len(values) < 2 or not known:
+        return mark_safe('<svg class="spark" aria-hidden="true"></svg>')
+    scale = known if target is None else [*known, float(target)]
+    low, high = min(scale), max(scale)
+
+    def height(value: float | Decimal) -> float:
+        return round(26 - (float(value) - low) / (high - low) * 24, 1) if high > low else 14.0
+
+    path, pen = [], "M"
+    for index, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        x = round(index * 100 / (len(values) - 1), 1)
+        alone = pen == "M" and (index + 1 == len(values) or values[index + 1] is None)
+        path.append(f"{pen}{x} {height(value)}" + ("h0.1" if alone else ""))
+        pen = "L"
+    aim = ""
+    if target is not None:
+        aim = format_html('<line class="aim" x1="0" x2="100" y1="{0}" y2="{0}"/>', height(target))
+    return format_html(
+        '<svg class="spark" viewBox="0 0 100 28" preserveAspectRatio="none" aria-hidden="true">'
+        '{}<path d="{}"/></svg>',
+        aim,
+        "".join(path),
+    )
+
+
+@register.simple_tag
+def meter(
+    share: float | Decimal, label: str, state: str = "", ahead: float | Decimal | None = None
+) -> SafeString:
+    """A bar filled by a ratio; `ahead` is a pale continuation, such as a forecast."""
+    pale = (
+        ""
+        if ahead is None
+        else format_html('<rect class="ahead" width="{}%" height="8" rx="2"/>', _share(ahead))
+    )
+    return format_html(
+        '<svg class="meter" role="img" aria-label="{}"><rect class="track" width="100%" height="8" rx="2"/>'
+        '{}<rect class="fill{}" width="{}%" height="8" rx="2"/></svg>',
+        label,
+        pale,
+        f" is-{state}" if state else "",
+        _share(share),
+    )
+
+
+@register.inclusion_tag("components/budget.html")
+def budget(share: float | Decimal, ahead: float | Decimal | None = None) -> dict[str, Any]:
+    """Spent as a ratio of the budget, with gaps at 50 and 80 %; amber from 80 %, red past 100 %."""
+    state = "fail" if share > 1 else "warn" if share >= Decimal("0.8") else ""
+    return {
+        "share": _share(share),
+        "ahead": None if ahead is None else _share(ahead),
+        "state": state,
+        "label": gettext("%(share)s of the budget spent") % {"share": formats.percent(share)},
+    }
+
+
+@register.simple_tag
+def bullet(value: float | Decimal, target: float | Decimal, state: str, label: str) -> SafeString:
+    """A value as a bar and its target as a tick, both ratios of the scale's end."""
+    return format_html(
+        '<svg class="meter bullet" role="img" aria-label="{}">'
+        '<rect class="track" y="1" width="100%" height="8" rx="2"/>'
+        '<rect class="fill is-{}" y="1" width="{}%" height="8" rx="2"/>'
+        '<line class="aim" x1="{}%" x2="{}%" y1="-1" y2="11"/></svg>',
+        label,
+        state,
+        _share(value),
+        _share(target),
+        _share(target),
+    )
+
+
+# --- Addresses ----------------------------------------------------------------------------------------------
+
+
+def _parameters(context: template.Context) -> QueryDict:
+    request: HttpRequest | None = context.get("request")
+    return QueryDict(mutable=True) if request is None else request.GET.copy()
+
+
+def changed_query(parameters: QueryDict, changes: dict[str, Any]) -> str:
+    """The parameters with some changed, as `?…`; None or an empty value takes a parameter out.
+
+    A page number or cursor belongs to the old list and is dropped unless it is what changes.
+    """
+    result = parameters.copy()
+    for name in DROPPED_ON_CHANGE:
+        result.pop(name, None)
+    for name, value in changes.items():
+        if value is None or value == "":
+            result.pop(name, None)
+        else:
+            result[name] = str(value)
+    return f"?{result.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """This page's address with some parameters changed and all others kept: `{% query range="7d" %}`."""
+    return changed_query(_parameters(context), changes)
+
+
+@register.simple_tag(takes_context=True)
+def kept_query(context: template.Context) -> str:
+    """The range and environment as `?…`, for links to other pages; empty when the address holds neither."""
+    parameters = _parameters(context)
+    kept = QueryDict(mutable=True)
+    for name in navigation.KEPT_PARAMETERS:
+        if parameters.get(name):
+            kept[name] = str(parameters[name])
+    return f"?{kept.urlencode()}" if kept else ""
+
+
+@register.simple_tag(takes_context=True)
+def other_parameters(context: template.Context, *names: str) -> list[tuple[str, str]]:
+    """The address's parameters except the named ones and the page, for a GET form's hidden fields."""
+    skipped = {*names, *DROPPED_ON_CHANGE}
+    return [
+        (name, value)
+        for name, values in _parameters(context).lists()
+        for value in values
+        if name not in skipped
+    ]
+
+
+# --- Shell --------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag(takes_context=True)
+def shell(context: template.Context) -> Shell | None:
+    """The request's shell, or None on a page that has none."""
+    found = getattr(context.get("request"), "shell", None)
+    return found if isinstance(found, Shell) else None
+
+
+@register.simple_tag(takes_context=True)
+def rail(context: template.Context) -> list[navigation.RailGroup]:
+    """The groups of the left rail for the request's project; none without a project."""
+    current = shell(context)
+    if current is None or current.project is None:
+        return []
+    path = context["request"].path
+    return navigation.rail(current.project.slug, path=path, query=kept_query(context), counts=current.counts)
+
+
+@register.simple_tag
+def crumb(label: Any, url: str = "") -> SafeString:
+    """A step of the breadcrumb; without an address it is the page itself."""
+    sign = mark_safe('<span aria-hidden="true">/</span>')
+    if url:
+        return format_html('{} <a href="{}">{}</a>', sign, url, label)
+    return format_html('{} <span aria-current="page">{}</span>', sign, label)
+
+
+class Choice(NamedTuple):
+    """One link of a choice that is kept in the address."""
+
+    label: str
+    url: str
+    is_current: bool
+
+
+@register.inclusion_tag("components/range.html", takes_context=True)
+def range_picker(context: template.Context, default: str = periods.DEFAULT_RANGE) -> dict[str, Any]:
+    """The time range: five usual ones as links, and a form for any other."""
+    now = clock.now()
+    parameters = _parameters(context)
+    chosen = periods.read_period(
+        {name: str(value) for name, value in parameters.items()}, now=now, default=default
+    )
+    choices = [
+        Choice(key, changed_query(parameters, {"range": key, "from": None, "to": None}), key == chosen.key)
+        for key in periods.RANGES
+    ]
+    is_custom = chosen.key == periods.CUSTOM
+    return {
+        "choices": choices,
+        "is_custom": is_custom,
+        "label": formats.span(chosen.start, chosen.end, now) if is_custom else "",
+        "start": f"{chosen.start:%Y-%m-%dT%H:%M}",
+        "end": f"{chosen.end:%Y-%m-%dT%H:%M}",
+        "others": other_parameters(context, "range", "from", "to"),
+    }
+
+
+@register.inclusion_tag("components/environment.html", takes_context=True)
+def environment_picker(context: template.Context) -> dict[str, Any]:
+    """The environment switcher; nothing on a page without a project."""
+    current = shell(context)
+    if current is None or not current.environments:
+        return {"choices": []}
+    parameters = _parameters(context)
+    named = parameters.get("env", "")
+    known = {*current.environments, ALL_ENVIRONMENTS}
+    chosen = named if named in known else current.environment
+    labels = [
+        (ALL_ENVIRONMENTS, gettext("all environments")),
+        *((slug, slug) for slug in current.environments),
+    ]
+    choices = [
+        Choice(label, changed_query(parameters, {"env": slug}), slug == chosen) for slug, label in labels
+    ]
+    return {"choices": choices, "chosen": dict(labels).get(chosen, chosen)}
+
+
+# --- Forms and code -----------------------------------------------------------------------------------------
+
+
+@register.inclusion_tag("components/field.html")
+def field(
+    bound: BoundField, suffix: str = "", help: str = "", placeholder: str = "", css: str = ""
+) -> dict[str, Any]:
+    """One form field: label above, help below, the error beside it."""
+    widget = bound.field.widget
+    kind = (
+        "choice"
+        if isinstance(widget, CheckboxInput)
+        else "choices"
+        if isinstance(widget, RadioSelect)
+        else "input"
+    )
+    text = help or bound.help_text
+    described = [
+        f"{bound.auto_id}_{part}" for part, shown in (("help", text), ("error", bound.errors)) if shown
+    ]
+    attrs: dict[str, Any] = {}
+    if kind == "input":
+        attrs["class"] = f"input {css}".strip()
+    if described:
+        attrs["aria-describedby"] = " ".join(described)
+    if bound.errors:
+        attrs["aria-invalid"] = "true"
+    if placeholder:
+        attrs["placeholder"] = placeholder
+    return {
+        "bound": bound,
+        "kind": kind,
+        "control": bound.as_widget(attrs=attrs) if kind != "choices" else "",
+        "described": " ".join(described),
+        "help": text,
+        "suffix": suffix,
+    }
+
+
+@register.inclusion_tag("components/form_errors.html")
+def form_errors(form: Form) -> dict[str, Any]:
+    """The box above a form that was refused: how many fields need a change, and what belongs to no field."""
+    return {
+        "is_refused": form.is_bound and bool(form.errors),
+        "general": form.non_field_errors(),
+        "fields": sum(name != "__all__" for name in form.errors),
+    }
+
+
+QUOTED = re.compile(r"'[^']*'|\"[^\"\n]*\"|(?m:^[ \t]*#.*$)")
+
+
+def _highlighted(code: str) -> SafeString:
+    """Strings and comment lines marked; everything escaped."""
+    parts: list[tuple[str, str]] = []
+    end = 0
+    for match in QUOTED.finditer(code):
+        css = "c" if match[0].lstrip().startswith("#") else "q"
+        parts.append((code[end : match.start()], format_html('<span class="{}">{}</span>', css, match[0])))
+        end = match.end()
+    return format_html("{}{}", format_html_join("", "{}{}", parts), code[end:])
+
+
+@register.inclusion_tag("components/code.html")
+def copy_block(code: str, line: bool = False, primary: bool = False) -> dict[str, Any]:
+    """Code with a button that copies it; `line` is for one line, such as a key."""
+    return {"code": _highlighted(code), "line": line, "primary": primary}

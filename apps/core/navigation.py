@@ -1,0 +1,127 @@
+"""The rail: groups and pages in the order people work. A page without an address yet is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Words = str | Promise
+KEPT_PARAMETERS = ("range", "from", "to", "env")
+"""What goes along from page to page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An entry of the rail. It is lit on its own address and below; with `above`, on its neighbours too."""
+
+    label: Words
+    url_name: str
+    above: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pages under one heading; the heading may be empty."""
+
+    title: Words
+    pages: tuple[Page, ...]
+
+
+RAIL = (
+    Group("", (Page(_("Overview"), "overview"),)),
+    Group(
+        _("Observe"),
+        (
+            Page(_("Traces"), "traces"),
+            Page(_("Sessions"), "sessions"),
+            Page(_("Users"), "users"),
+            Page(_("Quality"), "quality"),
+            Page(_("Retrieval"), "retrieval"),
+            Page(_("Agents"), "agents"),
+        ),
+    ),
+    Group(
+        _("Build"),
+        (
+            Page(_("Prompts"), "prompts"),
+            Page(_("Playground"), "playground"),
+            Page(_("Eval sets"), "eval_sets"),
+            Page(_("Eval runs"), "eval_runs"),
+        ),
+    ),
+    Group(
+        _("Ship"),
+        (
+            Page(_("Promotions"), "promotions"),
+            Page(_("Experiments"), "experiments"),
+            Page(_("Gateway"), "gateway"),
+        ),
+    ),
+    Group(
+        _("Operate"),
+        (
+            Page(_("Readiness"), "readiness"),
+            Page(_("Costs"), "costs"),
+            Page(_("Latency"), "latency"),
+            Page(_("Alerts"), "alerts"),
+            Page(_("Reviews"), "reviews"),
+        ),
+    ),
+    Group("", (Page(_("Settings"), "settings_general", above=True),)),
+)
+
+
+@dataclass(frozen=True)
+class RailItem:
+    """A link of the rail, ready to be shown."""
+
+    label: Words
+    url: str
+    is_current: bool
+    waiting: int
+
+
+@dataclass(frozen=True)
+class RailGroup:
+    """A heading and its links."""
+
+    title: Words
+    items: tuple[RailItem, ...]
+
+
+def rail(
+    project_slug: str, *, path: str, query: str = "", counts: Mapping[str, int] | None = None
+) -> list[RailGroup]:
+    """The rail of a project as seen from `path`; `query` (with its `?`) goes along on every link."""
+    groups = []
+    for group in RAIL:
+        items = tuple(_items(group, project_slug, path, query, counts or {}))
+        if items:
+            groups.append(RailGroup(group.title, items))
+    return groups
+
+
+def _items(
+    group: Group, project_slug: str, path: str, query: str, counts: Mapping[str, int]
+) -> Iterator[RailItem]:
+    for page in group.pages:
+        try:
+            url = reverse(page.url_name, kwargs={"project": project_slug})
+        except NoReverseMatch:
+            continue
+        yield RailItem(page.label, url + query, _is_current(page, url, path), counts.get(page.url_name, 0))
+
+
+def _is_current(page: Page, url: str, path: str) -> bool:
+    if path == url:
+        return True
+    if page.url_name == "overview":
+        return False  # every page of the project lies below it
+    root = url.rstrip("/")
+    if page.above:
+        root = root.rpartition("/")[0]
+    return path.startswith(f"{root}/")
