@@ -41,7 +41,9 @@ IS_HTTPS = _public.scheme == "https"
 
 ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]", *env.words("PRODWORTHY_ALLOWED_HOSTS")]
 if "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("PRODWORTHY_ALLOWED_HOSTS must name hosts; a wildcard lets anybody forge links in mails.")
+    raise ImproperlyConfigured(
+        "PRODWORTHY_ALLOWED_HOSTS must name hosts; a wildcard lets anybody forge links in mails."
+    )
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_COUNT = env.integer("PRODWORTHY_TRUSTED_PROXIES", 0, low=0, high=10)
 
@@ -83,6 +85,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.accounts.middleware.SessionLimitsMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "apps.projects.middleware.ShellMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -105,7 +108,11 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["apps.core.templatetags.ui", "django.templatetags.i18n", "django.templatetags.static"],
+            "builtins": [
+                "apps.core.templatetags.ui",
+                "django.templatetags.i18n",
+                "django.templatetags.static",
+            ],
         },
     }
 ]
@@ -130,7 +137,9 @@ def _database(url: str) -> dict[str, Any]:
         parts = conninfo_to_dict(url)
     except Exception as error:
         raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.") from error
-    options = {name: value for name, value in parts.items() if name not in {"host", "port", "user", "password", "dbname"}}
+    options = {
+        name: value for name, value in parts.items() if name not in {"host", "port", "user", "password", "dbname"}
+    }
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname") or "prodworthy",
@@ -162,7 +171,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 CELERY_BROKER_URL = with_password(REDIS_URL, env.file_content("REDIS_PASSWORD_FILE")) or (
     f"redis+socket://{SOCKET_DIR}/valkey.sock"
 )
-CELERY_RESULT_BACKEND = None
+CELERY_RESULT_BACKEND: str | None = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -206,22 +215,28 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "apps.accounts.passwords.ContextWordsValidator"},
+    {"NAME": "apps.projects.passwords.ProjectNamesValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
-SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "apps.projects.adapters.SocialAccountAdapter"
+MFA_ADAPTER = "apps.accounts.adapters.MfaAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_USER_MODEL_USERNAME_FIELD: str | None = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # people come by invitation or set-up link, both of which name their address
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
-ACCOUNT_RATE_LIMITS = {"login_failed": "5/5m/key,20/5m/ip", "login": "30/m/ip", "reset_password": "20/m/ip,5/m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "5/5m/key,5/5m/ip",
+    "login": "30/m/ip",
+    "reset_password": "20/m/ip,5/m/key",
+}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 PASSWORD_RESET_TIMEOUT = 1800
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
@@ -325,6 +340,7 @@ EMAIL_BACKEND = (
     if env.text("PRODWORTHY_SMTP_HOST")
     else "django.core.mail.backends.filebased.EmailBackend"
 )
+SENDS_MAIL = bool(env.text("PRODWORTHY_SMTP_HOST"))
 EMAIL_FILE_PATH = VAR_DIR / "mail"
 EMAIL_HOST = env.text("PRODWORTHY_SMTP_HOST", "localhost")
 EMAIL_PORT = env.integer("PRODWORTHY_SMTP_PORT", 587, low=1, high=65535)
@@ -344,10 +360,17 @@ METRICS_TOKEN = env.text("PRODWORTHY_METRICS_TOKEN")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "apps.core.logs.RequestIdFilter"}, "secrets": {"()": "apps.core.logs.SecretsFilter"}},
+    "filters": {
+        "request_id": {"()": "apps.core.logs.RequestIdFilter"},
+        "secrets": {"()": "apps.core.logs.SecretsFilter"},
+    },
     "formatters": {"json": {"()": "apps.core.logs.JsonFormatter"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request_id", "secrets"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "filters": ["request_id", "secrets"],
+        }
     },
     "root": {"handlers": ["console"], "level": env.text("PRODWORTHY_LOG_LEVEL", "INFO")},
     "loggers": {"django.server": {"level": "WARNING"}, "celery": {"level": "INFO"}},

@@ -7,9 +7,12 @@ import smtplib
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+
+from apps.core import sealing
 
 log = logging.getLogger(__name__)
 
@@ -43,3 +46,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def format_email_subject(self, subject: str) -> str:
         """The subject with the product's name."""
         return f"[Prodworthy] {subject}"
+
+
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Keeps the secrets of second factors sealed."""
+
+    PLACE = "mfa"
+
+    def encrypt(self, text: str) -> str:
+        """The secret as it is stored."""
+        return sealing.seal(text, place=self.PLACE)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """The stored secret as it was."""
+        return sealing.unseal(encrypted_text, place=self.PLACE)

@@ -44,9 +44,9 @@ def make_setup_link(*, now: datetime) -> str:
 @transaction.atomic
 def use_setup_link(token: str, *, now: datetime) -> None:
     """Spend the link. Raises SetupLinkInvalid unless this caller is the first within its hour."""
-    spent = SetupLink.objects.filter(
-        token_hash=selectors.token_hash(token), used_at=None, expires_at__gt=now
-    ).update(used_at=now)
+    spent = SetupLink.objects.filter(token_hash=selectors.token_hash(token), used_at=None, expires_at__gt=now).update(
+        used_at=now
+    )
     if spent != 1:
         raise selectors.SetupLinkInvalid
 

@@ -52,7 +52,8 @@ def open_page(view: View) -> View:
 
 
 def token_page(view: View) -> View:
-    """The view needs no sign-in, because the secret in its address or header is checked by the view itself."""
+    """The view needs no sign-in, because the secret in its address or header is checked by the view itself.
+    """
     return declare(login_not_required(view), Permission(kind="token"))
 
 

@@ -223,9 +223,7 @@ class ProjectApi(APIView):
         if not memberships:
             raise NotFound
         if len(memberships) > 1:
-            raise Invalid(
-                "You are in several projects: name one with the header X-Project or with ?project=."
-            )
+            raise Invalid("You are in several projects: name one with the header X-Project or with ?project=.")
         return memberships[0]
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:

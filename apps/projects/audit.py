@@ -116,9 +116,7 @@ def verify() -> list[ChainReport]:
     """Recompute every chain from its entries and compare with what is stored."""
     ids: set[int | None] = set(AuditHead.objects.values_list("project_id", flat=True))
     ids |= set(AuditEntry.objects.order_by().values_list("project_id", flat=True).distinct())
-    return [
-        verify_chain(project_id) for project_id in sorted(ids, key=lambda one: (one is not None, one or 0))
-    ]
+    return [verify_chain(project_id) for project_id in sorted(ids, key=lambda one: (one is not None, one or 0))]
 
 
 def verify_chain(project_id: int | None) -> ChainReport:

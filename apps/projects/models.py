@@ -180,9 +180,7 @@ class AuditHead(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["project_id"], name="projects_audit_head_once", nulls_distinct=False
-            )
+            models.UniqueConstraint(fields=["project_id"], name="projects_audit_head_once", nulls_distinct=False)
         ]
 
 

@@ -124,3 +124,9 @@ def get_feature(*, project: Project, name: str) -> Feature:
     if found is None:
         raise NotFound
     return found
+
+
+def is_open_invitation(digest: bytes, *, now: datetime) -> bool:
+    """True while the invitation whose token has this hash can be accepted."""
+    open_ones = Invitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
+    return open_ones.filter(token_hash=digest).exists()

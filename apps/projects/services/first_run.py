@@ -42,9 +42,7 @@ def set_up(
     Raises SetupLinkInvalid, AccountExists, or Invalid for a bad time zone or password.
     """
     accounts.use_setup_link(token, now=now)
-    user = accounts.create_first_account(
-        email=email, name=name, password=password, words=[project_name], now=now
-    )
+    user = accounts.create_first_account(email=email, name=name, password=password, words=[project_name], now=now)
     project = _first_project(user, project_name, timezone, now)
     made = make_first_key(project=project, created_by_id=user.pk, actor=_actor(user), now=now)
     return FirstRun(user=user, project=project, raw_key=made.raw)
@@ -60,9 +58,7 @@ def bootstrap(*, email: str, password: str, project_name: str, now: datetime) ->
     if people.has_accounts():
         user = _existing(email, password)
     else:
-        user = accounts.create_first_account(
-            email=email, name="", password=password, words=[project_name], now=now
-        )
+        user = accounts.create_first_account(email=email, name="", password=password, words=[project_name], now=now)
     project = _administered(user, project_name) or _first_project(user, project_name, "UTC", now)
     made = create_key(
         project=project,
@@ -93,9 +89,7 @@ def _administered(user: User, name: str) -> Project | None:
 
 def _first_project(user: User, name: str, timezone: str, now: datetime) -> Project:
     project = create_project(name=name, timezone=timezone, creator=user, actor=_actor(user), now=now)
-    audit.record(
-        actor=SYSTEM, action="accounts.created", project=None, target=user, at=now, details={"how": "set-up"}
-    )
+    audit.record(actor=SYSTEM, action="accounts.created", project=None, target=user, at=now, details={"how": "set-up"})
     return project
 
 

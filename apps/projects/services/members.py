@@ -50,9 +50,7 @@ def _lock(project_id: int) -> Project:
 
 
 @transaction.atomic
-def invite(
-    *, project: Project, email: str, role: Role, invited_by: User, actor: Actor, now: datetime
-) -> NewInvitation:
+def invite(*, project: Project, email: str, role: Role, invited_by: User, actor: Actor, now: datetime) -> NewInvitation:
     """A link, good for seven days, that lets one person join. An earlier open invitation to the address is
     revoked.
 
@@ -62,9 +60,7 @@ def invite(
     _lock(project.pk)
     if project.memberships.filter(user__email=email).exists():
         raise Invalid(email=["This person is a member already."])
-    Invitation.objects.filter(project=project, email=email, accepted_at=None, revoked_at=None).update(
-        revoked_at=now
-    )
+    Invitation.objects.filter(project=project, email=email, accepted_at=None, revoked_at=None).update(revoked_at=now)
     token = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
         project=project,
@@ -190,9 +186,7 @@ def _require_other_admin(membership: Membership) -> None:
     """Raise LastAdmin when this member is an admin and no other active person is."""
     if membership.role != Role.ADMIN:
         return
-    others = Membership.objects.filter(
-        project_id=membership.project_id, role=Role.ADMIN, user__is_active=True
-    )
+    others = Membership.objects.filter(project_id=membership.project_id, role=Role.ADMIN, user__is_active=True)
     if not others.exclude(pk=membership.pk).exists():
         raise LastAdmin
 
@@ -206,9 +200,7 @@ def remove_member(*, membership: Membership, actor: Actor, now: datetime) -> int
     project = _lock(membership.project_id)
     membership = selectors.get_member(project=project, uuid=membership.uuid)
     _require_other_admin(membership)
-    their_keys = list(
-        ApiKey.objects.filter(project=project, created_by_id=membership.user_id, revoked_at=None)
-    )
+    their_keys = list(ApiKey.objects.filter(project=project, created_by_id=membership.user_id, revoked_at=None))
     for key in their_keys:
         revoke_key(key=key, actor=actor, now=now, reason="its maker left the project")
     left = actor.kind == "user" and actor.id == membership.user_id

@@ -34,9 +34,7 @@ class TooManyNames(Conflict):
 
 def _require_name(name: str, *, limit: int) -> None:
     if len(name) > limit or not NAME.fullmatch(name):
-        raise Invalid(
-            name=[f"Use lower-case letters, digits, dots, hyphens and underscores, at most {limit} of them."]
-        )
+        raise Invalid(name=[f"Use lower-case letters, digits, dots, hyphens and underscores, at most {limit} of them."])
 
 
 def _lock(project_id: int) -> None:
@@ -45,9 +43,7 @@ def _lock(project_id: int) -> None:
 
 
 @transaction.atomic
-def add_environment(
-    *, project: Project, name: str, is_protected: bool, actor: Actor, now: datetime
-) -> Environment:
+def add_environment(*, project: Project, name: str, is_protected: bool, actor: Actor, now: datetime) -> Environment:
     """A new environment at the end of the order. Raises Invalid for a bad or taken name, TooManyNames."""
     _require_name(name, limit=64)
     _lock(project.pk)
@@ -64,9 +60,7 @@ def add_environment(
         position=0 if last is None else last + 1,
         created_at=now,
     )
-    audit.record(
-        actor=actor, action="projects.environment_added", project=project, target=environment, at=now
-    )
+    audit.record(actor=actor, action="projects.environment_added", project=project, target=environment, at=now)
     return environment
 
 
@@ -75,9 +69,7 @@ def protect_environment(
     *, project: Project, environment: Environment, is_protected: bool, actor: Actor, now: datetime
 ) -> None:
     """Protect an environment, or lift its protection."""
-    changed = Environment.objects.filter(pk=environment.pk, project=project).exclude(
-        is_protected=is_protected
-    )
+    changed = Environment.objects.filter(pk=environment.pk, project=project).exclude(is_protected=is_protected)
     if changed.update(is_protected=is_protected):
         action = "projects.environment_protected" if is_protected else "projects.environment_unprotected"
         audit.record(actor=actor, action=action, project=project, target=environment, at=now)
@@ -115,9 +107,7 @@ def remove_environment(*, project: Project, environment: Environment, actor: Act
         )
     if Environment.objects.filter(project=project).count() == 1:
         raise EnvironmentInUse("A project needs at least one environment.")
-    audit.record(
-        actor=actor, action="projects.environment_removed", project=project, target=environment, at=now
-    )
+    audit.record(actor=actor, action="projects.environment_removed", project=project, target=environment, at=now)
     environment.delete()
 
 
@@ -133,9 +123,7 @@ def add_feature(
         raise Invalid(name=["There is a feature of this name already."])
     if Feature.objects.filter(project=project).count() >= MOST_FEATURES:
         raise TooManyNames(most=MOST_FEATURES)
-    feature = Feature.objects.create(
-        project=project, slug=name, description=description, owner=owner, created_at=now
-    )
+    feature = Feature.objects.create(project=project, slug=name, description=description, owner=owner, created_at=now)
     audit.record(actor=actor, action="projects.feature_added", project=project, target=feature, at=now)
     return feature
 

@@ -39,9 +39,7 @@ def create_project(
     )
     Membership.objects.create(project=project, user=creator, role=Role.ADMIN, created_at=now)
     Environment.objects.bulk_create(
-        Environment(
-            project=project, slug=slug, position=position, is_protected=slug == "production", created_at=now
-        )
+        Environment(project=project, slug=slug, position=position, is_protected=slug == "production", created_at=now)
         for position, slug in enumerate(Environment.DEFAULTS)
     )
     audit.record(actor=actor, action="projects.created", project=project, target=project, at=now)
