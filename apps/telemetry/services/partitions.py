@@ -32,7 +32,9 @@ def ensure_partitions(days: Iterable[date]) -> None:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
-        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'telemetry_payload'::regclass")
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'telemetry_payload'::regclass"
+        )
         present = {name for (name,) in cursor.fetchall()}
         for day in missing:
             if partition_name("telemetry_payload", day) not in present:

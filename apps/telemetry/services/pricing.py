@@ -32,6 +32,6 @@ def freeze_cost(span: SpanRecord) -> None:
             continue
         cost = pricing.cost_of(usage, priced.rates)
         if cost is not None:
-            span.cost_usd, span.price_id = cost.total_usd, priced.price_id
+            span.cost_usd, span.price_id = cost.usd, priced.price_id
             return
     span.cost_usd = span.client_cost_usd

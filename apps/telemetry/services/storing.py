@@ -82,9 +82,14 @@ ON CONFLICT DO NOTHING
 """  # noqa: S608
 
 KEYS = "unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[]) AS wanted (p, t, s, at)"
-MATCHES = "held.project_id = wanted.p AND held.trace_id = wanted.t AND held.span_id = wanted.s AND held.started_at = wanted.at"
+MATCHES = (
+    "held.project_id = wanted.p AND held.trace_id = wanted.t"
+    " AND held.span_id = wanted.s AND held.started_at = wanted.at"
+)
 
-DIGESTS = f"SELECT wanted.p, wanted.t, wanted.s, wanted.at, held.digest FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}"  # noqa: S608
+DIGESTS = (
+    f"SELECT wanted.p, wanted.t, wanted.s, wanted.at, held.digest FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}"  # noqa: S608
+)
 
 HELD = f"""
 SELECT {", ".join(f"held.{name}" for name in SPAN_COLUMNS)}, {", ".join(f"payload.{name}" for name in PAYLOAD_COLUMNS)}
@@ -160,7 +165,7 @@ def _write(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> dict[Key, st
         unique[project_id, bytes(trace_id), bytes(span_id), client_start].started_at = stored_at
     cursor.execute(INSERT_SPANS, [clock.now()])
     present = {(row[0], bytes(row[1]), bytes(row[2]), row[3]) for row in cursor.fetchall()}
-    fates = {key: "stored" for key in unique}
+    fates = dict.fromkeys(unique, "stored")
     existing: list[SpanRecord] = []
     fresh: list[SpanRecord] = []
     for span in unique.values():
@@ -192,7 +197,12 @@ def _stored_key(span: SpanRecord) -> Key:
 def _copy_payloads(cursor: CursorWrapper, spans: Iterable[SpanRecord]) -> None:
     rows = [(*_stored_key(span), *msgspec.structs.astuple(span.payload)) for span in spans if span.payload is not None]
     if rows:
-        _copy(cursor, "stage_payload", ("project_id", "trace_id", "span_id", "started_at", *PAYLOAD_COLUMNS), rows)
+        _copy(
+            cursor,
+            "stage_payload",
+            ("project_id", "trace_id", "span_id", "started_at", *PAYLOAD_COLUMNS),
+            rows,
+        )
         cursor.execute(INSERT_PAYLOADS)
 
 
@@ -218,7 +228,7 @@ def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
 
 
 def _from_row(row: Sequence[Any]) -> SpanRecord:
-    values = [bytes(value) if isinstance(value, memoryview) else value for value in row]
+    values: list[Any] = [bytes(value) if isinstance(value, memoryview) else value for value in row]
     span = SpanRecord(*values[: len(SPAN_COLUMNS)])
     payload = values[len(SPAN_COLUMNS) :]
     if payload[2] is not None:
@@ -282,7 +292,16 @@ def _book(cursor: CursorWrapper, batches: Sequence[Batch], outcomes: Sequence[Ou
         ],
     )
     refused = [
-        (batch.project_id, batch.key_id, batch.received_at, item.list_name, item.index, item.code, item.message, item.sample)
+        (
+            batch.project_id,
+            batch.key_id,
+            batch.received_at,
+            item.list_name,
+            item.index,
+            item.code,
+            item.message,
+            item.sample,
+        )
         for batch in batches
         for item in batch.rejected[:MAX_SAMPLES_PER_REQUEST]
     ]

@@ -12,7 +12,15 @@ import threading
 from collections import Counter, deque
 from concurrent.futures import Future
 
-from django.db import DatabaseError, DataError, Error, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 
 from apps.core.errors import DomainError, Unavailable
 from apps.telemetry.services import storing
@@ -40,7 +48,9 @@ class ProjectOverloaded(DomainError):
     """One project sends more than its share; the others go on."""
 
     code, http_status = "too_many_spans_waiting", 429
-    message = "This project has {waiting} spans waiting to be stored. Nothing of this request was stored; send it again."
+    message = (
+        "This project has {waiting} spans waiting to be stored. Nothing of this request was stored; send it again."
+    )
     retry_after_seconds = 2
 
 
