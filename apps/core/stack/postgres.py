@@ -15,7 +15,7 @@ import psutil
 import psycopg
 
 from apps.core.stack import binaries, places
-from apps.core.stack.child import Child, end_process, signal_group, spawn, tail, wait_until
+from apps.core.stack.child import Child, end_process, spawn, tail, wait_until
 
 USER = DATABASE = "prodworthy"
 PORT = 5432
@@ -85,15 +85,14 @@ class Postgres:
         except psycopg.Error:
             return False
 
-    def stop(self) -> None:
-        """Fast shutdown; immediate shutdown when that takes too long (the next start recovers)."""
+    def stop(self, *, seconds: float = STOP_SECONDS) -> None:
+        """Fast shutdown; immediate shutdown when that takes longer (nothing is lost, the next start recovers)."""
         if self.child is None:
             return
-        for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 5.0)):
+        for number, patience in ((signal.SIGINT, seconds), (signal.SIGQUIT, 0.5), (signal.SIGKILL, 5.0)):
             if self.child.poll() is None:
                 self.child.send_signal(number)
-                wait_until(lambda: self._died(), seconds=seconds)
-        signal_group(self.child.pid, signal.SIGKILL)
+                wait_until(self._died, seconds=patience)
         self.child = None
 
     def url(self) -> str:

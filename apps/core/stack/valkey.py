@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -65,18 +65,23 @@ class Valkey:
         )
 
     def wait_ready(self, *, give_up: Callable[[], bool] = lambda: False) -> None:
-        """Wait until the server answers. Raises ValkeyFailed when it exits or is too slow (START_SECONDS)."""
-        if not wait_until(lambda: self.answers() or self._died() or give_up(), seconds=START_SECONDS):
-            raise ValkeyFailed(f"Valkey does not answer after {START_SECONDS:.0f} s.\n{tail(self.log)}")
-        if self._died():
-            raise ValkeyFailed(f"Valkey stopped while starting. The end of {self.log}:\n{tail(self.log)}")
+        """Wait until the server answers; data it cannot load is moved aside once, and it starts empty.
 
-    def set_data_aside(self, now: datetime) -> Path:
-        """Move data it cannot load out of its way. Nothing is lost: every job has a row in PostgreSQL."""
-        aside = self.data.with_name(f"{self.data.name}.broken-{now:%Y%m%d-%H%M%S}")
-        self.data.rename(aside)
-        places.make_private(self.data, self._account)
-        return aside
+        Nothing is lost with that data, since every job has a row in PostgreSQL. Raises ValkeyFailed when the server
+        exits all the same or is too slow (START_SECONDS).
+        """
+        self._wait(give_up)
+        if self._died() and any(self.data.iterdir()):
+            self.data.rename(self.data.with_name(f"{self.data.name}.broken-{time.time_ns()}"))
+            self.prepare()
+            self.start()
+            self._wait(give_up)
+        if self._died():
+            raise ValkeyFailed(f"Valkey did not start. The end of {self.log}:\n{tail(self.log)}")
+
+    def _wait(self, give_up: Callable[[], bool]) -> None:
+        if not wait_until(lambda: self.answers() or self._died() or give_up(), seconds=START_SECONDS):
+            raise ValkeyFailed(f"Valkey is silent after {START_SECONDS:.0f} s.\n{tail(self.log)}")
 
     def answers(self) -> bool:
         """True if it answers a PING now (while loading its data it does not)."""
@@ -89,14 +94,14 @@ class Valkey:
         except OSError:
             return False
 
-    def stop(self) -> None:
+    def stop(self, *, seconds: float = STOP_SECONDS) -> None:
         """Let it write its last second of commands and leave; for good when that takes too long."""
         if self.child is None:
             return
-        for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
+        for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
             if self.child.poll() is None:
                 self.child.send_signal(number)
-                wait_until(lambda: self._died(), seconds=seconds)
+                wait_until(self._died, seconds=patience)
         self.child = None
 
     def url(self) -> str:
