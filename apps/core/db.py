@@ -14,6 +14,7 @@ def assert_no_transaction() -> None:
 
     The transaction a test wraps around itself does not count: Django marks its outermost block.
     """
-    depth = len(connection.savepoint_ids)
-    if connection.in_atomic_block and not (depth == 0 and connection.atomic_blocks[0]._from_testcase):
+    blocks = connection.atomic_blocks
+    of_a_test = len(blocks) == 1 and getattr(blocks[0], "_from_testcase", False)
+    if connection.in_atomic_block and not of_a_test:
         raise NetworkInsideTransaction("Commit first, then call: a transaction is open on this connection.")

@@ -52,8 +52,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if getattr(record, "request_id", ""):
-            entry["request_id"] = record.request_id
+        if request := getattr(record, "request_id", ""):
+            entry["request_id"] = request
         if record.exc_info:
             entry["traceback"] = SECRET_SHAPES.sub("[secret]", self.formatException(record.exc_info))
         return json.dumps(entry, ensure_ascii=False)

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.doors import HotRequest, HotResponse, encode
 from apps.core.errors import DomainError, Unavailable
 from apps.projects import authentication
-from apps.projects.models import Scope
+from apps.projects.types import KeyIdentity, Scope
 from apps.telemetry import wire
 from apps.telemetry.services.writer import Writer
 from apps.telemetry.types import Batch, Outcome, Rejection
@@ -82,8 +82,9 @@ async def telemetry(request: HotRequest) -> HotResponse:
     return HotResponse(encode(_answer(outcome)))
 
 
-async def _identify(request: HotRequest, now: datetime) -> authentication.KeyIdentity:
+async def _identify(request: HotRequest, now: datetime) -> KeyIdentity:
     """Whose key it is; the body is not read before this is known."""
+    authentication.refuse_key_in_query(request.query)
     raw = authentication.key_from_headers(request.headers)
     known = authentication.cached_identity(raw, now=now)
     if known is not None:
@@ -92,7 +93,7 @@ async def _identify(request: HotRequest, now: datetime) -> authentication.KeyIde
     return await loop.run_in_executor(_threads(), lambda: authentication.identify_key(raw, now=now))
 
 
-def _read(body: bytes, identity: authentication.KeyIdentity, client: str, received_at: datetime) -> Batch:
+def _read(body: bytes, identity: KeyIdentity, client: str, received_at: datetime) -> Batch:
     try:
         items = wire.read_body(body, max_items=settings.INTAKE_MAX_ITEMS)
     except wire.MalformedBody as error:

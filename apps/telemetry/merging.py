@@ -14,7 +14,7 @@ import msgspec
 
 from apps.telemetry.types import Payload, SpanRecord
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Any)
 
 GREATEST = (
     "ended_at",
@@ -54,7 +54,7 @@ ASSUMED = "environment_assumed"
 def _greatest(first: T | None, second: T | None) -> T | None:
     if first is None or second is None:
         return second if first is None else first
-    return max(first, second)  # type: ignore[type-var]
+    return first if first >= second else second
 
 
 def _fullest(first: str, second: str) -> str:

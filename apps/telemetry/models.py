@@ -157,7 +157,14 @@ class CostHour(CostDimensions, CostFigures):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                "project_id", "hour", "environment", "feature", "provider", "model", "prompt_version", "source",
+                "project_id",
+                "hour",
+                "environment",
+                "feature",
+                "provider",
+                "model",
+                "prompt_version",
+                "source",
                 name="telemetry_cost_hour_once",
             )
         ]
@@ -171,7 +178,14 @@ class CostDay(CostDimensions, CostFigures):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                "project_id", "day", "environment", "feature", "provider", "model", "prompt_version", "source",
+                "project_id",
+                "day",
+                "environment",
+                "feature",
+                "provider",
+                "model",
+                "prompt_version",
+                "source",
                 name="telemetry_cost_day_once",
             )
         ]

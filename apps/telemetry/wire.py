@@ -189,7 +189,9 @@ def _read_leniently(body: bytes, reason: Exception) -> Body:
     """Bodies that strict JSON refuses but clients send: NaN and Infinity (made null), lone surrogates (replaced)."""
     try:
         data = json.loads(
-            body.decode("utf-8", "replace"), parse_constant=lambda _word: _NotANumber(), parse_float=_parse_float
+            body.decode("utf-8", "replace"),
+            parse_constant=lambda _word: _NotANumber(),
+            parse_float=_parse_float,
         )
         lists = {name: data.get(name, []) for name in ("spans", "scores")}
         if not all(isinstance(items, list) for items in lists.values()):
@@ -238,16 +240,23 @@ def read_spans(
     records: list[SpanRecord] = []
     positions: list[int] = []
     rejected: list[Rejection] = []
+    item: msgspec.Raw | Mended
     for index, item in enumerate(items):
-        raw, flags = (item.raw, set(item.flags)) if isinstance(item, Mended) else (bytes(item), set())
+        raw, flags, refusal = _opened(item)
         try:
-            if isinstance(item, Mended) and item.refusal:
-                raise Refused(*item.refusal)
+            if refusal:
+                raise Refused(*refusal)
             records.append(_record(raw, flags, project_id, received_at, keep_since))
             positions.append(index)
-        except Refused as refusal:
-            rejected.append(Rejection(index=index, code=refusal.code, message=refusal.message, sample=_sample(raw)))
+        except Refused as reason:
+            rejected.append(Rejection(index=index, code=reason.code, message=reason.message, sample=_sample(raw)))
     return records, positions, rejected
+
+
+def _opened(item: msgspec.Raw | Mended) -> tuple[bytes, set[str], tuple[str, str] | None]:
+    if isinstance(item, Mended):
+        return item.raw, set(item.flags), item.refusal
+    return bytes(memoryview(item)), set(), None
 
 
 def _sample(raw: bytes) -> str:
@@ -269,9 +278,7 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     return data
 
 
-def _record(
-    raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime
-) -> SpanRecord:
+def _record(raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
     data = _decoded(raw)
     unknown = {name: data[name] for name in data.keys() - KNOWN_FIELDS}
     try:
@@ -284,7 +291,9 @@ def _record(
 def _shallow(value: Any, levels: int) -> bool:
     """True when no container is nested deeper than `levels`."""
     if isinstance(value, dict):
-        return levels > 0 and all(_shallow(item, levels - 1) for item in value.values() if isinstance(item, dict | list))
+        return levels > 0 and all(
+            _shallow(item, levels - 1) for item in value.values() if isinstance(item, dict | list)
+        )
     if isinstance(value, list):
         return levels > 0 and all(_shallow(item, levels - 1) for item in value if isinstance(item, dict | list))
     return True
@@ -360,7 +369,7 @@ def _clean(
         started_at = received_at
         flags.add("clock")
     ended_at, latency_ms = _lengths(span, client_start, flags)
-    texts = {name: _short(getattr(span, name), limit, flags) for name, limit in TEXT_LIMITS.items()}
+    texts: dict[str, Any] = {name: _short(getattr(span, name), limit, flags) for name, limit in TEXT_LIMITS.items()}
     if not texts["environment"]:
         texts["environment"] = DEFAULT_ENVIRONMENT
         flags.add("environment_assumed")
