@@ -1,0 +1,91 @@
+"""Dated prices, where they came from, and the mark that tells caches that something changed."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+from apps.core import clock
+from apps.projects.models import Project
+
+
+class Price(models.Model):
+    """What a model costs from a day on (UTC). A row that has begun is never edited, except to end it.
+
+    Rows without a project are from the price file. A project's own row goes before them for as long as it is
+    in force: from `starts_on` until its `ends_on`, or until the project's next row for the same name begins.
+    """
+
+    class Source(models.TextChoices):
+        LITELLM = "litellm"
+        OWN = "own"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, related_name="prices")
+    source = models.CharField(max_length=16, choices=Source.choices)
+    # As `names.providers_of` writes it; empty in an own row that holds for every provider.
+    provider = models.CharField(max_length=64, blank=True)
+    # As listed in the file, or as calls name it. Compared without regard to case.
+    model = models.CharField(max_length=200)
+    mode = models.CharField(max_length=32, blank=True)
+    starts_on = models.DateField()
+    # The first day on which it no longer holds. The same day as starts_on: withdrawn, it never held.
+    ends_on = models.DateField(null=True)
+    # A price list as `rates.rates_from_json` reads it, dollars per million tokens as text; empty: listed
+    # without price.
+    rates = models.JSONField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "project",
+                "provider",
+                Lower("model"),
+                "starts_on",
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gt=F("starts_on")),
+                nulls_distinct=False,
+                name="providers_price_one_a_day",
+            ),
+            models.CheckConstraint(
+                condition=Q(project__isnull=True, source="litellm") | Q(project__isnull=False, source="own"),
+                name="providers_price_source_fits",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")),
+                name="providers_price_ends_after_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.model}" if self.provider else self.model
+
+
+class PriceSync(models.Model):
+    """A price file that was read. Reading the same content again only moves `checked_at`."""
+
+    synced_at = models.DateTimeField()
+    checked_at = models.DateTimeField()
+    source = models.CharField(max_length=200)
+    version = models.CharField(max_length=64, blank=True)
+    sha256 = models.CharField(max_length=64)
+    models_count = models.PositiveIntegerField()
+    added_count = models.PositiveIntegerField()
+    changed_count = models.PositiveIntegerField()
+    skipped_count = models.PositiveIntegerField()
+
+
+class PriceBookVersion(models.Model):
+    """One row whose token changes with every change of a price; caches compare it, and writers take turns on
+    it."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    token = models.UUIDField(default=uuid.uuid4)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="providers_pricebook_one_row")]

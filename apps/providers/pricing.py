@@ -6,8 +6,8 @@ charged.
 
 *Tiers.* The number of input tokens of the call decides the tier, and its prices hold for all tokens of the
 call, not only for those above the line. Google words it so ("prompts > 200k tokens", Gemini API pricing), and
-LiteLLM, whose price file we read, applies its `..._above_200k_tokens` prices so (`_get_token_base_cost` in its
-`llm_cost_calc/utils.py`).
+LiteLLM, whose price file we read, applies its `..._above_200k_tokens` prices so (`_get_token_base_cost` in
+its `llm_cost_calc/utils.py`).
 
 *Unknown is not free.* No input price, or a count that is missing where a price is not zero, gives None.
 """
@@ -73,9 +73,7 @@ class Cost:
     notes: tuple[Note, ...] = ()
 
 
-def cost_of(
-    usage: Usage, rates: PriceRates, *, batch: bool = False, service_tier: str | None = None
-) -> Cost | None:
+def cost_of(usage: Usage, rates: PriceRates, *, batch: bool = False, service_tier: str | None = None) -> Cost | None:
     """The cost of a call, or None when it cannot be known; never rounded, never zero for want of a price.
 
     `batch` means a provider's batch API; `service_tier` is what the provider answered. Where cached tokens
