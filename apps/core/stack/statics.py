@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 from pathlib import Path
 
 from django.conf import settings
@@ -10,6 +11,8 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 STAMP = ".collected"
+# The framework's own pages, which nothing here shows.
+UNUSED = ["rest_framework"]
 
 
 def collect() -> bool:
@@ -20,14 +23,15 @@ def collect() -> bool:
         return False
     # The mark is set last, so that a collection that was cut off is done again.
     stamp.unlink(missing_ok=True)
-    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True, ignore_patterns=UNUSED)
     stamp.write_text(wanted)
     return True
 
 
 def _fingerprint() -> str:
     """Changes when a source file is added, removed, resized or touched, or when the way of storing changes."""
-    seen = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
+    way = settings.STORAGES["staticfiles"]["BACKEND"].rpartition(".")[0]
+    seen = hashlib.sha256(Path(import_module(way).__file__ or "").read_bytes())
     for finder in get_finders():
         for name, storage in finder.list([]):
             found = Path(storage.path(name)).stat()
