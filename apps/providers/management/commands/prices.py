@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 " --file: models that came since have no price, and their calls no cost."
             )
         # Whoever calls this from code reads the lines above; only a shell needs the number.
-        if report.skipped and self._called_from_command_line:
+        if report.skipped and getattr(self, "_called_from_command_line", False):
             sys.exit(SOME_LEFT_OUT)
 
     def _show(self, provider: str | None, model: str) -> None:
