@@ -5,7 +5,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include("apps.accounts.urls")),
-    path("accounts/", include("allauth.urls")),
     path("", include("apps.projects.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.telemetry.urls")),

@@ -35,7 +35,7 @@ class User(AbstractBaseUser):
         LIGHT = "light"
         DARK = "dark"
 
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=clock.now)

@@ -39,7 +39,7 @@ def fresh_sign_in_required(
     """For a change: send the person to prove who they are first. What they typed is carried out afterwards."""
 
     @wraps(view)
-    def proved(request: RequestT, *args: P.args, **kwargs: P.kwargs) -> R:
+    def proved(request: RequestT, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if request.method not in SAFE_METHODS and not is_fresh(request):
             raise ReauthenticationRequired
         return view(request, *args, **kwargs)

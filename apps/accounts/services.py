@@ -89,16 +89,11 @@ def check_password_rules(password: str, *, user: User, words: list[str]) -> None
         raise Invalid(password=error.messages) from error
 
 
-def rename(*, user: User, name: str) -> None:
-    """Set the name others see."""
-    User.objects.filter(pk=user.pk).update(name=name.strip())
-
-
-def set_theme(*, user: User, theme: str) -> None:
-    """Remember light, dark or the system's choice for this person. Raises Invalid for another word."""
+def change_profile(*, user: User, name: str, theme: str) -> None:
+    """Set the name others see and the theme. Raises Invalid for a theme that does not exist."""
     if theme not in User.Theme.values:
         raise Invalid(theme=["Choose system, light or dark."])
-    User.objects.filter(pk=user.pk).update(theme=theme)
+    User.objects.filter(pk=user.pk).update(name=name.strip(), theme=theme)
 
 
 @transaction.atomic

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Kind = Literal["open", "person", "project", "api", "token"]
-View = TypeVar("View", bound=Callable[..., object])
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def open_page(view: View) -> View:
 
 
 def token_page(view: View) -> View:
-    """The view needs no sign-in, because the secret in its address or header is checked by the view itself.
-    """
+    """The view needs no sign-in, because the secret in its address or header is checked by the view itself."""
     return declare(login_not_required(view), Permission(kind="token"))
 
 

@@ -86,7 +86,7 @@ def project_page(
                 return redirect_to_login(request.get_full_path())
             try:
                 membership = selectors.get_membership(user=request.user, slug=project)
-                enter(request, membership, Role(permission.role_for(request.method or "GET")))
+                enter(request, membership, Role(permission.role_for(request.method or "GET") or Role.ADMIN))
                 return view(request, membership.project, *args, **kwargs)  # type: ignore[arg-type]
             except NotFound as error:
                 raise Http404 from error
@@ -162,10 +162,10 @@ class ProjectApi(APIView):
     roles: ClassVar[dict[str, Role]] = {}
     scopes: ClassVar[dict[str, Scope]] = {}
 
-    authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [KeyOrSession]
+    authentication_classes = [KeyOrSession]
     # What DRF calls permission is decided in `initial`, where the project is known.
-    permission_classes: ClassVar[list[Any]] = [AllowAny]
-    http_method_names: ClassVar[list[str]] = ["get", "head", "post", "put", "patch", "delete"]
+    permission_classes = [AllowAny]
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     permission: ClassVar[Permission]
 
@@ -216,10 +216,11 @@ class ProjectApi(APIView):
         request.membership = membership  # type: ignore[attr-defined]
 
     def _membership(self, request: Request) -> Membership:
-        named = _named_project(request)
+        user, named = request.user, _named_project(request)
+        assert isinstance(user, User)
         if named:
-            return selectors.get_membership(user=request.user, slug=named)
-        memberships = selectors.list_memberships(user=request.user)
+            return selectors.get_membership(user=user, slug=named)
+        memberships = selectors.list_memberships(user=user)
         if not memberships:
             raise NotFound
         if len(memberships) > 1:

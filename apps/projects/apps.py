@@ -8,3 +8,9 @@ class ProjectsConfig(AppConfig):
 
     name = "apps.projects"
     label = "projects"
+
+    def ready(self) -> None:
+        """Listen to sign-ins, for the audit trail."""
+        from apps.projects import sign_in_events
+
+        sign_in_events.connect()

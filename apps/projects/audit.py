@@ -74,27 +74,27 @@ def _locked_head(project_id: int | None) -> AuditHead:
     return head
 
 
+def fields_of(entry: AuditEntry) -> dict[str, object]:
+    """What is hashed: times in UTC with microseconds, the hash before as hexadecimal text."""
+    return {
+        "project_id": entry.project_id,
+        "number": entry.number,
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor_kind": entry.actor_kind,
+        "actor_id": entry.actor_id,
+        "actor_name": entry.actor_name,
+        "action": entry.action,
+        "target_kind": entry.target_kind,
+        "target_id": entry.target_id,
+        "target_name": entry.target_name,
+        "details": entry.details,
+        "previous_hash": bytes(entry.previous_hash).hex(),
+    }
+
+
 def canonical(entry: AuditEntry) -> str:
-    """The entry as the JSON text that is hashed: sorted keys, no spaces, times in UTC with microseconds."""
-    return json.dumps(
-        {
-            "project_id": entry.project_id,
-            "number": entry.number,
-            "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "actor_kind": entry.actor_kind,
-            "actor_id": entry.actor_id,
-            "actor_name": entry.actor_name,
-            "action": entry.action,
-            "target_kind": entry.target_kind,
-            "target_id": entry.target_id,
-            "target_name": entry.target_name,
-            "details": entry.details,
-            "previous_hash": bytes(entry.previous_hash).hex(),
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    """The entry as the JSON text that is hashed: sorted keys, no blanks, characters as they are."""
+    return json.dumps(fields_of(entry), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def hash_of(entry: AuditEntry) -> bytes:

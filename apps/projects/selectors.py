@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
+
+from django.db.models import Q, TextChoices
 
 from apps.accounts.models import User
 from apps.core.errors import NotFound
-from apps.projects.models import ApiKey, Environment, Feature, Invitation, Membership, Project, Role
+from apps.projects.models import ApiKey, AuditEntry, Environment, Feature, Invitation, Membership, Project, Role
 
 
 def get_project(project_id: int) -> Project:
@@ -130,3 +133,101 @@ def is_open_invitation(digest: bytes, *, now: datetime) -> bool:
     """True while the invitation whose token has this hash can be accepted."""
     open_ones = Invitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
     return open_ones.filter(token_hash=digest).exists()
+
+
+class KeyState(TextChoices):
+    """What a key can do now, in one word."""
+
+    WORKS = "works"
+    ENDING = "ending"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def key_state(key: ApiKey, *, now: datetime) -> KeyState:
+    """Revoked before expired before replaced (and working until its overlap ends)."""
+    if key.revoked_at is not None:
+        return KeyState.REVOKED
+    if key.expires_at is not None and key.expires_at <= now:
+        return KeyState.EXPIRED
+    return KeyState.ENDING if key.rotated_to_id else KeyState.WORKS
+
+
+def may_manage_key(key: ApiKey, *, viewer: Membership) -> bool:
+    """True for an admin, and for an editor or reviewer with keys of their own."""
+    if viewer.rank.allows(Role.ADMIN):
+        return True
+    return viewer.rank.allows(Role.EDITOR) and key.created_by_id == viewer.user_id
+
+
+class KeyRow(NamedTuple):
+    """A key as the settings page lists it."""
+
+    key: ApiKey
+    scopes: list[str]
+    state: KeyState
+    may_rotate: bool
+    may_revoke: bool
+
+
+def key_rows(project: Project, *, viewer: Membership, now: datetime) -> list[KeyRow]:
+    """All keys, newest first, with what the viewer may do to each."""
+    rows = []
+    for key in list_keys(project):
+        state = key_state(key, now=now)
+        mine = may_manage_key(key, viewer=viewer)
+        rows.append(
+            KeyRow(
+                key=key,
+                scopes=list(key.scopes),
+                state=state,
+                may_rotate=mine and state == KeyState.WORKS,
+                may_revoke=mine and state in {KeyState.WORKS, KeyState.ENDING},
+            )
+        )
+    return rows
+
+
+def list_usable_keys_of(*, project: Project, user: User, now: datetime) -> list[ApiKey]:
+    """The keys the person made here that still work: what stops when they leave."""
+    return [
+        key
+        for key in list_keys(project)
+        if key.created_by_id == user.pk and key_state(key, now=now) in {KeyState.WORKS, KeyState.ENDING}
+    ]
+
+
+class AuditPage(NamedTuple):
+    """A stretch of the audit trail, newest first. `next` is the cursor of what follows, None at the end."""
+
+    items: list[AuditEntry]
+    next: int | None
+
+
+def list_audit(
+    project: Project,
+    *,
+    people: bool = False,
+    action: str = "",
+    actor: str = "",
+    before: int | None = None,
+    limit: int = 50,
+) -> AuditPage:
+    """The project's entries, or with `people` those of the installation that concern its members.
+
+    `action` is the beginning of an action's name, `actor` a part of the actor's; `before` is a cursor.
+    """
+    entries = AuditEntry.objects.filter(project_id=project.pk)
+    if people:
+        ids = list(project.memberships.values_list("user_id", flat=True))
+        by_member = Q(actor_kind="user", actor_id__in=ids)
+        of_member = Q(target_kind="user", target_id__in=[str(one) for one in ids])
+        entries = AuditEntry.objects.filter(by_member | of_member, project_id=None)
+    if action:
+        entries = entries.filter(action__startswith=action)
+    if actor:
+        entries = entries.filter(actor_name__icontains=actor)
+    if before is not None:
+        entries = entries.filter(number__lt=before)
+    found = list(entries.order_by("-number")[: limit + 1])
+    return AuditPage(items=found[:limit], next=found[limit - 1].number if len(found) > limit else None)

@@ -17,6 +17,7 @@ from apps.projects.services.first_run import (
     NotYourAccount,
     bootstrap,
     set_up,
+    start_project,
 )
 from apps.projects.services.members import (
     InvitationInvalid,
@@ -88,4 +89,5 @@ __all__ = [
     "revoke_key",
     "rotate_key",
     "set_up",
+    "start_project",
 ]

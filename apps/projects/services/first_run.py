@@ -49,6 +49,14 @@ def set_up(
 
 
 @transaction.atomic
+def start_project(*, name: str, timezone: str, creator: User, actor: Actor, now: datetime) -> FirstRun:
+    """A project with an ingest key for its first call. Raises Invalid for an unknown time zone."""
+    project = create_project(name=name, timezone=timezone, creator=creator, actor=actor, now=now)
+    made = make_first_key(project=project, created_by_id=creator.pk, actor=actor, now=now)
+    return FirstRun(user=creator, project=project, raw_key=made.raw)
+
+
+@transaction.atomic
 def bootstrap(*, email: str, password: str, project_name: str, now: datetime) -> FirstRun:
     """The same without a browser, for automation; the key has all scopes.
 
