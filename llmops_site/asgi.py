@@ -14,12 +14,13 @@ from llmops_site.wsgi import application as pages  # noqa: E402  -- Django is se
 
 from apps.core.doors import HotDoors  # noqa: E402
 from apps.core.lifespan import Lifespan  # noqa: E402
+from apps.core.threads import end_pool  # noqa: E402
 from apps.telemetry import doors as telemetry  # noqa: E402
 
+PAGE_THREADS = 8
+
+behind = WSGIMiddleware(pages, workers=PAGE_THREADS)
 application = Lifespan(
-    HotDoors(
-        {"/api/v1/telemetry": ("POST", telemetry.telemetry)},
-        behind=WSGIMiddleware(pages, workers=8),
-    ),
-    on_stop=[telemetry.stop],
+    HotDoors({"/api/v1/telemetry": ("POST", telemetry.telemetry)}, behind=behind),
+    on_stop=[telemetry.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
 )

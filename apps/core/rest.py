@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -11,9 +11,12 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.core.errors import DomainError
+
+if TYPE_CHECKING:
+    # DRF imports this module while its views are only half imported.
+    from rest_framework.views import APIView
 
 log = logging.getLogger(__name__)
 

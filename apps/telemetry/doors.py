@@ -12,12 +12,14 @@ from django.conf import settings
 from apps.core import clock
 from apps.core.doors import HotRequest, HotResponse, encode
 from apps.core.errors import DomainError, Unavailable
+from apps.core.threads import end_pool
 from apps.projects import authentication
 from apps.projects.types import KeyIdentity, Scope
 from apps.telemetry import wire
 from apps.telemetry.services.writer import Writer
 from apps.telemetry.types import Batch, Outcome, Rejection
 
+THREADS = 4
 BIG_BODY_BYTES = 32_768
 """From here on, decoding is worth a thread of its own, so that small requests are not kept waiting."""
 
@@ -46,7 +48,7 @@ class WrongMediaType(DomainError):
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="intake")
+    return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="intake")
 
 
 @cache
@@ -60,7 +62,7 @@ def stop() -> None:
     if writer.cache_info().currsize:
         writer().close(timeout=8)
     if _threads.cache_info().currsize:
-        _threads().shutdown(wait=False)
+        end_pool(_threads(), workers=THREADS)
 
 
 async def telemetry(request: HotRequest) -> HotResponse:
