@@ -21,6 +21,7 @@ PLACES = 18
 ZERO = Decimal(0)
 PRICE = re.compile(rf"\d{{1,7}}(?:\.\d{{1,{PLACES}}})?", re.ASCII)
 STANDARD = "standard"
+MAX_ROWS = 50
 
 DISCOUNTED_PLANS = frozenset({"batch", "flex", "balanced"})
 """Plans that cost less than the standard one: where the list has no price for them, the standard price is
@@ -157,6 +158,13 @@ def _table(data: object, known: set[str] | frozenset[str]) -> Mapping[str, Any]:
     return data
 
 
+def _rows(name: str, table: Mapping[str, Any]) -> list[object]:
+    rows = table.get(name, [])
+    if not isinstance(rows, list) or len(rows) > MAX_ROWS:
+        raise RatesError(f"{name}: a list of at most {MAX_ROWS}")
+    return rows
+
+
 def _price(name: str, value: object) -> Decimal:
     if not isinstance(value, str) or not PRICE.fullmatch(value):
         raise RatesError(f"{name}: a price is text such as '2.5', from 0 to 9999999, up to {PLACES} places")
@@ -169,7 +177,7 @@ def _prices(table: Mapping[str, Any]) -> TokenPrices:
 
 def _tiers(table: Mapping[str, Any]) -> list[tuple[int, TokenPrices]]:
     found: list[tuple[int, TokenPrices]] = []
-    for tier in table.get("tiers", []):
+    for tier in _rows("tiers", table):
         checked = _table(tier, {*CLASSES, "above"})
         above = checked.get("above")
         if not isinstance(above, int) or isinstance(above, bool) or above <= (found[-1][0] if found else 0):
@@ -204,7 +212,7 @@ def _off_peak(data: object, standard: TokenPrices) -> OffPeak | None:
     if data is None:
         return None
     table = _table(data, {*CLASSES, "windows"})
-    windows = tuple(_window(window) for window in table.get("windows", []))
+    windows = tuple(_window(window) for window in _rows("windows", table))
     return OffPeak(windows, _bands(_prices(table).over(standard), []))
 
 
@@ -213,11 +221,11 @@ def _window(data: object) -> Window:
     start, end, weekdays = table.get("start"), table.get("end"), table.get("weekdays", [1, 2, 3, 4, 5, 6, 7])
     if not all(isinstance(minute, int) and 0 <= minute < 1440 for minute in (start, end)):
         raise RatesError("off_peak: 'start' and 'end' are minutes of the UTC day")
-    if not isinstance(weekdays, list) or not set(weekdays) <= set(range(1, 8)):
+    if not isinstance(weekdays, list) or not all(day in range(1, 8) for day in weekdays):
         raise RatesError("off_peak: 'weekdays' are numbers from 1 (Monday) to 7")
     try:
         zone = ZoneInfo(table.get("timezone", "UTC"))
-    except (ZoneInfoNotFoundError, ValueError, TypeError) as error:
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise RatesError("off_peak: 'timezone' is not a known time zone") from error
     assert isinstance(start, int)
     assert isinstance(end, int)
