@@ -14,6 +14,7 @@ from apps.accounts.models import User
 from apps.projects import authentication
 from apps.projects import services as projects
 from apps.projects.models import Project, Role, Scope
+from apps.providers.selectors import price_book
 from tests import factories
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -34,6 +35,7 @@ def _nothing_remembered() -> Iterator[None]:
     yield
     authentication.forget_remembered_keys()
     projects.forget_remembered_names()
+    price_book.forget()
 
 
 @pytest.fixture

@@ -9,14 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Lower
 
+from apps.core.errors import Invalid, NotFound
+from apps.projects.models import Project
 from apps.providers.models import Price, PriceBookVersion, PriceSync
 from apps.providers.names import Candidate, ways_to_read
 from apps.providers.rates import STANDARD, PriceRates, rates_from_json
-from apps.providers.types import PricedModel, StalePrices
+from apps.providers.types import FileStatus, PricedModel, PriceLine, PricePage, PriceState, StalePrices
 
 CHECK_SECONDS = 2.0
 """How long a process may work with prices that somebody else has just changed."""
@@ -246,3 +250,102 @@ def stale_prices(*, now: datetime) -> StalePrices | None:
         return StalePrices(since=None, days=None)
     days = (now - last.synced_at).days
     return StalePrices(since=last.synced_at, days=days) if days > STALE_AFTER_DAYS else None
+
+
+def file_status() -> FileStatus | None:
+    """The price file in use; None before the first one was read."""
+    last = PriceSync.objects.order_by("-id").first()
+    if last is None:
+        return None
+    return FileStatus(last.source, last.version, last.synced_at, last.checked_at, last.models_count)
+
+
+def list_prices(
+    project: Project,
+    *,
+    on: date,
+    model: str = "",
+    provider: str = "",
+    source: str = "",
+    after: int | None = None,
+    limit: int = 50,
+) -> PricePage:
+    """The prices in force on a day that the project may use, its own and the price file's, in the order of
+    their names.
+
+    `model` is a part of the name, `provider` its beginning, `source` one of Price.Source; empty means all.
+    `after` is a cursor. Raises Invalid for a cursor that no list gave.
+    """
+    rows = _in_force_on(project, on).filter(model__icontains=model, provider__startswith=provider.lower())
+    if source:
+        rows = rows.filter(source=source)
+    if after is not None:
+        last = Price.objects.filter(Q(project=project) | Q(project=None), pk=after).first()
+        if last is None:
+            raise Invalid(cursor=["This cursor is not from a list of prices."])
+        rows = rows.filter(_beyond(last))
+    found = list(rows.order_by("name", "provider", "id")[: limit + 1])
+    lines = [_line(row, on) for row in found[:limit]]
+    return PricePage(lines, found[limit - 1].pk if len(found) > limit else None)
+
+
+def _in_force_on(project: Project, on: date) -> QuerySet[Price]:
+    """The row of each name that holds on a day, annotated with `name` in lower case."""
+    named = Price.objects.annotate(name=Lower("model"))
+    begun = named.filter(Q(project=project) | Q(project=None), starts_on__lte=on).exclude(ends_on=F("starts_on"))
+    newest = begun.order_by("project_id", "provider", "name", "-starts_on").distinct("project_id", "provider", "name")
+    return named.filter(Q(ends_on=None) | Q(ends_on__gt=on), pk__in=newest.values("pk"))
+
+
+def _beyond(last: Price) -> Q:
+    """Rows that come after this one in the order of names."""
+    name = last.model.lower()
+    return (
+        Q(name__gt=name)
+        | Q(name=name, provider__gt=last.provider)
+        | Q(name=name, provider=last.provider, pk__gt=last.pk)
+    )
+
+
+def list_own_prices(project: Project, *, on: date) -> list[PriceLine]:
+    """Every price the project ever set, except withdrawn ones: by name, newest first."""
+    rows = Price.objects.filter(project=project).exclude(ends_on=F("starts_on"))
+    return [_line(row, on) for row in rows.order_by(Lower("model"), "provider", "-starts_on")]
+
+
+def get_own_price(project: Project, price_uuid: uuid.UUID) -> Price:
+    """A price the project set; NotFound for any other."""
+    row = Price.objects.filter(project=project, uuid=price_uuid).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _line(row: Price, on: date) -> PriceLine:
+    def price(name: str) -> Decimal | None:
+        value = row.rates.get(name)
+        return None if value is None else Decimal(value)
+
+    if row.ends_on is not None and row.ends_on <= on:
+        state = PriceState.ENDED
+    else:
+        state = PriceState.IN_FORCE if row.starts_on <= on else PriceState.COMING
+    plans = tuple(sorted(row.rates.get("plans", {})))
+    others = tuple(name for name in ("tiers", "per_request", "off_peak") if name in row.rates)
+    return PriceLine(
+        uuid=row.uuid,
+        source=row.source,
+        provider=row.provider,
+        model=row.model,
+        mode=row.mode,
+        starts_on=row.starts_on,
+        ends_on=row.ends_on,
+        state=state,
+        input=price("input"),
+        output=price("output"),
+        cached_read=price("cached_read"),
+        cache_write=price("cache_write"),
+        reasoning=price("reasoning"),
+        extras=others + plans,
+        rates=row.rates,
+    )

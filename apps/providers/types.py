@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
 from apps.providers.price_file import BadEntry
 from apps.providers.rates import PriceRates
@@ -41,3 +45,52 @@ class StalePrices:
 
     since: datetime | None
     days: int | None
+
+
+class PriceState(StrEnum):
+    """Whether a price holds on a day."""
+
+    IN_FORCE = "in_force"
+    COMING = "coming"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLine:
+    """A price as lists show it. The prices are dollars per million tokens up to the first tier; `extras`
+    names what else the list has: tiers, plans, a price by request, off-peak hours."""
+
+    uuid: UUID
+    source: str
+    provider: str
+    model: str
+    mode: str
+    starts_on: date
+    ends_on: date | None
+    state: PriceState
+    input: Decimal | None
+    output: Decimal | None
+    cached_read: Decimal | None
+    cache_write: Decimal | None
+    reasoning: Decimal | None
+    extras: tuple[str, ...]
+    rates: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PricePage:
+    """Some prices in the order of their names. `next` is the cursor of what follows, None at the end."""
+
+    items: list[PriceLine]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """The price file in use."""
+
+    source: str
+    version: str
+    synced_at: datetime
+    checked_at: datetime
+    models: int
