@@ -18,6 +18,7 @@ View = Callable[..., Any]
 
 OPEN: dict[str, tuple[str, View]] = {
     "account_login": ("login/", sign_in.login),
+    "account_logout": ("logout/", sign_in.logout),  # also leaves a sign-in that waits for its second factor
     "account_signup": ("signup/", sign_in.signup),
     "account_inactive": ("inactive/", sign_in.account_inactive),
     "account_reset_password": ("password/reset/", sign_in.password_reset),
@@ -31,7 +32,6 @@ OPEN: dict[str, tuple[str, View]] = {
     "openid_connect_callback": ("oidc/<str:provider_id>/login/callback/", openid.callback),
 }
 PERSON: dict[str, tuple[str, View]] = {
-    "account_logout": ("logout/", sign_in.logout),
     "account_reauthenticate": ("reauthenticate/", sign_in.reauthenticate),
     "account_change_password": ("password/change/", sign_in.password_change),
     "account_set_password": ("password/set/", sign_in.password_set),

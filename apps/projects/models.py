@@ -211,3 +211,8 @@ class AuditEntry(models.Model):
                 fields=["project_id", "number"], name="projects_audit_number_once", nulls_distinct=False
             )
         ]
+
+    @property
+    def entry_hash_hex(self) -> str:
+        """The hash as the API shows it."""
+        return bytes(self.entry_hash).hex()

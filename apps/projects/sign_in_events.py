@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.core.internal.httpkit import get_client_ip
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
 from allauth.socialaccount.signals import social_account_added, social_account_removed
@@ -49,7 +49,7 @@ def connect() -> None:
 def _record(action: str, request: HttpRequest | None, user: User | None, **details: audit.Detail) -> None:
     """One entry in the installation's chain, with the client's address."""
     if request is not None:
-        details["address"] = get_adapter().get_client_ip(request)
+        details["address"] = get_client_ip(request) or "unknown"
     actor = NOBODY if user is None else actor_of(user)
     audit.record(actor=actor, action=action, project=None, target=user, at=clock.now(), details=details)
 
@@ -68,7 +68,7 @@ def _failed(sender: object, credentials: Mapping[str, Any], request: HttpRequest
     tried = people.find_user(str(credentials.get("email", "")))
     details: dict[str, audit.Detail] = {"account": tried.email if tried is not None else "unknown"}
     if request is not None:
-        details["address"] = get_adapter().get_client_ip(request)
+        details["address"] = get_client_ip(request) or "unknown"
     audit.record(
         actor=NOBODY,
         action="accounts.sign_in_failed",
