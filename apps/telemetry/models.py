@@ -170,6 +170,24 @@ class CostHour(CostDimensions, CostFigures):
         ]
 
 
+class CostHourSlice(CostFigures):
+    """One hour by one dimension alone, for series of hours and for days that are not those of UTC. Only for `all` (the
+    hour's total), `feature` and `model`: most reads are by those, and more would be as many rows as the records."""
+
+    project_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    environment = models.TextField()
+    dimension = models.TextField()
+    value = models.TextField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                "project_id", "dimension", "hour", "environment", "value", name="telemetry_cost_hour_slice_once"
+            )
+        ]
+
+
 class CostDay(CostDimensions, CostFigures):
     """The hours of one UTC day, added up."""
 

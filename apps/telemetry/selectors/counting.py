@@ -14,6 +14,13 @@ from apps.telemetry.figures import COUNTS, Dimension
 DIMENSIONS = tuple(dimension.value for dimension in Dimension)
 """The columns of a cost record's key, in the order of its unique index."""
 
+ALL = "all"
+"""The slice that tells nothing apart but the environment: totals."""
+
+DAY_SLICED = DIMENSIONS[1:]
+HOUR_SLICED = (Dimension.FEATURE.value, Dimension.MODEL.value)
+"""The dimensions by which days and hours are also kept one at a time, beside `all`."""
+
 PROMPT_VERSION = """CASE WHEN prompt_name = '' THEN '' WHEN prompt_version = '' THEN prompt_name
   ELSE prompt_name || '@' || prompt_version END"""
 """A span's prompt version as the dimension has it: `name@version`, or what of it is known."""

@@ -12,6 +12,7 @@ them, it is asked again with that hour added.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from django.db import connection
@@ -42,6 +43,58 @@ def read_figures(
     """
     request = FigureRequest(start, end, group_by, interval, filters or Filters(), timezone)
     return read_tables(project_id, [request])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewFigures:
+    """What the Overview shows. `total`, `series` and `groups` of the tables are the rows to print."""
+
+    series: FigureTable
+    before: FigureTable
+    features: FigureTable
+    features_before: FigureTable
+    models: FigureTable
+    models_before: FigureTable
+    today: FigureTable
+    month: FigureTable
+
+
+def read_overview_figures(
+    project_id: int,
+    *,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    interval: Interval,
+    filters: Filters | None = None,
+    timezone: tzinfo = UTC,
+) -> OverviewFigures:
+    """The range cut into intervals, by feature and by model; the last two and the total also for the equally long
+    range before it; and the calls of this day and of this month until `now`, in the project's time zone. Two queries.
+    """
+    chosen, earlier = filters or Filters(), start - (end - start)
+    midnight = now.astimezone(timezone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def ask(
+        since: datetime, until: datetime, *group_by: Dimension, interval: Interval = Interval.NONE
+    ) -> FigureRequest:
+        return FigureRequest(since, until, group_by, interval, chosen, timezone)
+
+    return OverviewFigures(
+        *read_tables(
+            project_id,
+            [
+                ask(start, end, interval=interval),
+                ask(earlier, start),
+                ask(start, end, Dimension.FEATURE),
+                ask(earlier, start, Dimension.FEATURE),
+                ask(start, end, Dimension.MODEL),
+                ask(earlier, start, Dimension.MODEL),
+                ask(midnight, now),
+                ask(midnight.replace(day=1), now),
+            ],
+        )
+    )
 
 
 def read_tables(project_id: int, requests: Sequence[FigureRequest]) -> list[FigureTable]:

@@ -10,6 +10,9 @@ from psycopg import sql
 from apps.telemetry.coverage import Stretch, cover, union
 from apps.telemetry.figures import STEPS, Dimension, FigureRequest, Interval
 from apps.telemetry.selectors.counting import (
+    ALL,
+    DAY_SLICED,
+    HOUR_SLICED,
     LATENCY_BUCKET,
     RECORD_COUNTS,
     SPAN_COUNTS,
@@ -81,29 +84,36 @@ def _marks(project_id: int, wide: Stretch) -> Part:
 
 
 def _from_days(project_id: int, number: int, request: FigureRequest, stretches: Sequence[Stretch]) -> Part:
-    """From the slices by one dimension where they tell enough apart, as they mostly do, else from day rows."""
-    days = [(stretch.start.date(), stretch.end.date()) for stretch in stretches]
-    bucket = sql.SQL("0::bigint")
+    bucket: sql.Composable = sql.SQL("0::bigint")
     if request.interval is Interval.DAY:
         bucket = sql.SQL("(day - {})::bigint").format(sql.Literal(request.buckets[0].date()))
-    if len(request.dimensions) > 1:
-        source = sql.SQL("telemetry_costday WHERE project_id = {}").format(sql.Literal(project_id))
-        columns = {dimension: sql.Identifier(dimension) for dimension in Dimension}
-    else:
-        dimension = next(iter(request.dimensions), None)
-        source = sql.SQL("telemetry_costdayslice WHERE project_id = {} AND dimension = {}").format(
-            sql.Literal(project_id), sql.Literal(dimension.value if dimension else "all")
-        )
-        columns = {Dimension.ENVIRONMENT: sql.Identifier("environment")}
-        if dimension:
-            columns[dimension] = sql.Identifier("value")
+    source, columns = _records(project_id, request, "telemetry_costday", DAY_SLICED)
+    days = [(stretch.start.date(), stretch.end.date()) for stretch in stretches]
     return _summed(number, request, bucket, columns, RECORD_SUMS, source, within("day", days))
 
 
 def _from_hours(project_id: int, number: int, request: FigureRequest, stretches: Sequence[Stretch]) -> Part:
-    source = sql.SQL("telemetry_costhour WHERE project_id = {}").format(sql.Literal(project_id))
-    columns = {dimension: sql.Identifier(dimension) for dimension in Dimension}
-    return _summed(number, request, _bucket(request, "hour"), columns, RECORD_SUMS, source, within("hour", stretches))
+    source, columns = _records(project_id, request, "telemetry_costhour", HOUR_SLICED)
+    bucket = _bucket(request, "hour")
+    return _summed(number, request, bucket, columns, RECORD_SUMS, source, within("hour", stretches))
+
+
+def _records(
+    project_id: int, request: FigureRequest, table: str, sliced: Sequence[str]
+) -> tuple[Part, dict[Dimension, sql.Identifier]]:
+    """Where to read, and the columns of the dimensions there: slices if they tell enough apart, else full records."""
+    project, wanted = sql.Literal(project_id), request.dimensions
+    if len(wanted) > 1 or not wanted <= set(sliced):
+        source = sql.SQL("{} WHERE project_id = {}").format(sql.Identifier(table), project)
+        return source, {dimension: sql.Identifier(dimension) for dimension in Dimension}
+    name = next(iter(wanted), ALL)
+    source = sql.SQL("{} WHERE project_id = {} AND dimension = {}").format(
+        sql.Identifier(f"{table}slice"), project, sql.Literal(str(name))
+    )
+    return source, {
+        Dimension.ENVIRONMENT: sql.Identifier("environment"),
+        **{dimension: sql.Identifier("value") for dimension in wanted},
+    }
 
 
 def _from_spans(number: int, request: FigureRequest, stretches: Sequence[Stretch]) -> Part:
@@ -117,7 +127,7 @@ def _summed(
     request: FigureRequest,
     bucket: sql.Composable,
     columns: dict[Dimension, sql.Identifier],
-    sums: sql.SQL,
+    sums: sql.Composable,
     source: sql.Composable,
     when: Part,
 ) -> Part:

@@ -30,7 +30,10 @@ from apps.core.histogram import LogHistogram
 from apps.telemetry.coverage import HOUR, Stretch, union
 from apps.telemetry.figures import COUNTS
 from apps.telemetry.selectors.counting import (
+    ALL,
+    DAY_SLICED,
     DIMENSIONS,
+    HOUR_SLICED,
     LATENCY_BUCKET,
     RECORD_COUNTS,
     SPAN_COUNTS,
@@ -42,8 +45,8 @@ from apps.telemetry.selectors.counting import (
 )
 
 HOURS_PER_PORTION = 48
-DAYS_AT_ONCE = 4
-"""How many days are held in memory while their histograms are merged."""
+STRETCHES_AT_ONCE = 4
+"""How many days, or runs of hours, are held in memory while their histograms are merged."""
 
 _LOCK_KEY = 0x50575255  # with the project's number, it names one roll-up of one project in the installation
 
@@ -57,13 +60,12 @@ SET LOCAL work_mem = '64MB'
 PROJECTS = "SELECT project_id FROM telemetry_dirtyhour GROUP BY project_id ORDER BY min(id)"
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s, hashint8(%s))"
 LOCK = "SELECT pg_advisory_xact_lock(%s, hashint8(%s))"
+# Days in the order of their oldest mark, so that no day is written again for each of its hours.
 TAKE_MARKS = """
-SELECT hour, array_agg(id) FROM telemetry_dirtyhour WHERE project_id = %s GROUP BY hour ORDER BY min(id) LIMIT %s
+SELECT hour, array_agg(id) FROM telemetry_dirtyhour WHERE project_id = %s GROUP BY hour
+ORDER BY min(min(id)) OVER (PARTITION BY date_trunc('day', hour, 'UTC')), hour LIMIT %s
 """
 DROP_MARKS = "DELETE FROM telemetry_dirtyhour WHERE id = ANY(%s)"
-DROP_HOURS = "DELETE FROM telemetry_costhour WHERE project_id = %s AND hour = ANY(%s)"
-DROP_DAYS = "DELETE FROM telemetry_costday WHERE project_id = %s AND day = ANY(%s)"
-DROP_SLICES = "DELETE FROM telemetry_costdayslice WHERE project_id = %s AND day = ANY(%s)"
 MARK_ALL = """
 INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
 SELECT %(project)s, hour, %(now)s FROM (
@@ -72,6 +74,10 @@ SELECT %(project)s, hour, %(now)s FROM (
     AND started_at >= %(first)s::timestamp AT TIME ZONE 'UTC' AND started_at < %(end)s::timestamp AT TIME ZONE 'UTC'
   UNION
   SELECT hour FROM telemetry_costhour
+  WHERE project_id = %(project)s
+    AND hour >= %(first)s::timestamp AT TIME ZONE 'UTC' AND hour < %(end)s::timestamp AT TIME ZONE 'UTC'
+  UNION
+  SELECT hour FROM telemetry_costhourslice
   WHERE project_id = %(project)s
     AND hour >= %(first)s::timestamp AT TIME ZONE 'UTC' AND hour < %(end)s::timestamp AT TIME ZONE 'UTC'
   UNION
@@ -96,8 +102,6 @@ def _named(expressions: Mapping[str, str]) -> sql.SQL:
 
 FIGURES = (*COUNTS, "cost_usd", "latency_histogram", "ttft_histogram")
 HOUR_COLUMNS = ("project_id", "hour", *DIMENSIONS, *FIGURES)
-DAY_COLUMNS = ("project_id", "day", *DIMENSIONS, *FIGURES)
-SLICE_COLUMNS = ("project_id", "day", "environment", "dimension", "value", *FIGURES)
 
 # Grouping by the latency's bucket first gives the sums and the histogram in one pass over the spans.
 WRITE_HOURS = """
@@ -125,18 +129,42 @@ FROM summed LEFT JOIN ttft USING (hour, {key})
 ORDER BY hour, {key}
 """
 
-# One reading of the hours gives the day rows and every slice. `left_out` has a bit for each dimension that a row
-# does not tell apart, the last dimension's being 1.
-SLICED = DIMENSIONS[1:]
+# One reading of the hour rows gives rows of several kinds. `left_out` has a bit for each dimension that a row does not
+# tell apart; the last dimension's is 1.
 READ_HOURS = """
-SELECT (hour AT TIME ZONE 'UTC')::date AS day, GROUPING({sliced}) AS left_out, {key}, {record_counts}, sum(cost_usd),
+SELECT {period}, GROUPING({sliced}) AS left_out, environment, {sliced}, {record_counts}, sum(cost_usd),
   string_agg(latency_histogram, ''::bytea), string_agg(ttft_histogram, ''::bytea)
 FROM telemetry_costhour WHERE project_id = {project} AND {within}
-GROUP BY GROUPING SETS ((1, {key}), (1, environment), {slices})
-ORDER BY 1, 2, {key}
+GROUP BY GROUPING SETS ({sets})
+ORDER BY 1, 2, environment, {sliced}
 """
-ALL_LEFT_OUT = 2 ** len(SLICED) - 1
-SLICE_OF = {ALL_LEFT_OUT: "all"} | {ALL_LEFT_OUT - 2**place: name for place, name in enumerate(reversed(SLICED))}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Records that are made by adding up hour rows: slices by single dimensions, and full rows if there is a table."""
+
+    period: str
+    """The SQL of the time that they are kept by."""
+    column: str
+    dimensions: tuple[str, ...]
+    slice_table: str
+    full_table: str | None = None
+
+    def sets(self) -> list[str]:
+        """The groupings, with the period as column 1."""
+        full = [f"(1, environment, {', '.join(self.dimensions)})"] if self.full_table else []
+        return [*full, "(1, environment)", *(f"(1, environment, {name})" for name in self.dimensions)]
+
+    def dimension_of(self, left_out: int) -> str | None:
+        """The dimension that a row is a slice by; None for a full row."""
+        everything = 2 ** len(self.dimensions) - 1
+        slices = {everything - 2**place: name for place, name in enumerate(reversed(self.dimensions))}
+        return {0: None, everything: ALL, **slices}[left_out]
+
+
+HOUR_SLICES = Summary("hour", "hour", HOUR_SLICED, "telemetry_costhourslice")
+DAYS = Summary("(hour AT TIME ZONE 'UTC')::date", "day", DAY_SLICED, "telemetry_costdayslice", "telemetry_costday")
 
 
 class RollUpFailed(ExceptionGroup[Exception]):
@@ -190,8 +218,11 @@ def roll_up_portion(project_id: int, *, wait: bool = False) -> int:
         marks = cursor.fetchall()
         hours = sorted(hour.astimezone(UTC) for hour, _ in marks)
         if hours:
-            _write_hours(cursor, project_id, hours)
-            _write_days(cursor, project_id, sorted({hour.date() for hour in hours}))
+            days = sorted({hour.date() for hour in hours})
+            stretches = union(Stretch(hour, hour + HOUR) for hour in hours)
+            _write_hours(cursor, project_id, hours, stretches)
+            _write_summary(cursor, HOUR_SLICES, project_id, hours, stretches)
+            _write_summary(cursor, DAYS, project_id, days, [_whole_day(day) for day in days])
             cursor.execute(DROP_MARKS, [[mark for _, ids in marks for mark in ids]])
     return len(hours)
 
@@ -223,9 +254,10 @@ def _dirty_projects() -> list[int]:
         return [project_id for (project_id,) in cursor.fetchall()]
 
 
-def _write_hours(cursor: CursorWrapper, project_id: int, hours: Sequence[datetime]) -> None:
-    stretches = union(Stretch(hour, hour + HOUR) for hour in hours)
-    cursor.execute(DROP_HOURS, [project_id, list(hours)])
+def _write_hours(
+    cursor: CursorWrapper, project_id: int, hours: Sequence[datetime], stretches: Sequence[Stretch]
+) -> None:
+    _drop(cursor, "telemetry_costhour", "hour", project_id, hours)
     cursor.execute(
         sql.SQL(WRITE_HOURS).format(
             columns=_listed(*HOUR_COLUMNS),
@@ -245,24 +277,40 @@ def _write_hours(cursor: CursorWrapper, project_id: int, hours: Sequence[datetim
     )
 
 
-def _write_days(cursor: CursorWrapper, project_id: int, days: Sequence[date]) -> None:
-    cursor.execute(DROP_DAYS, [project_id, list(days)])
-    cursor.execute(DROP_SLICES, [project_id, list(days)])
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        some = [_whole_day(day) for day in days[start : start + DAYS_AT_ONCE]]
+def _write_summary(
+    cursor: CursorWrapper, summary: Summary, project_id: int, periods: Sequence[date], stretches: Sequence[Stretch]
+) -> None:
+    """Write the summary of these hours or days anew from the hour rows; the stretches cover the same time."""
+    for table in filter(None, (summary.slice_table, summary.full_table)):
+        _drop(cursor, table, summary.column, project_id, periods)
+    for start in range(0, len(stretches), STRETCHES_AT_ONCE):
         cursor.execute(
             sql.SQL(READ_HOURS).format(
-                sliced=_listed(*SLICED),
-                key=_listed(*DIMENSIONS),
+                period=sql.SQL(summary.period),
+                sliced=_listed(*summary.dimensions),
                 record_counts=_listed(*RECORD_COUNTS.values()),
                 project=sql.Literal(project_id),
-                within=within("hour", some),
-                slices=_listed(*(f"(1, environment, {name})" for name in SLICED)),
+                within=within("hour", stretches[start : start + STRETCHES_AT_ONCE]),
+                sets=_listed(*summary.sets()),
             )
         )
-        rows = _with_merged_histograms(cursor.fetchall())
-        _copy(cursor, "telemetry_costday", DAY_COLUMNS, [_day_row(project_id, row) for row in rows if not row[1]])
-        _copy(cursor, "telemetry_costdayslice", SLICE_COLUMNS, [_slice_row(project_id, row) for row in rows if row[1]])
+        _store(cursor, summary, project_id, _with_merged_histograms(cursor.fetchall()))
+
+
+def _store(cursor: CursorWrapper, summary: Summary, project_id: int, rows: Sequence[Row]) -> None:
+    full, slices = [], []
+    for period, left_out, environment, *rest in rows:
+        dimension, values = summary.dimension_of(left_out), rest[: len(summary.dimensions)]
+        figures = rest[len(summary.dimensions) :]
+        if dimension is None:
+            full.append((project_id, period, environment, *values, *figures))
+        else:
+            value = "" if dimension == ALL else values[summary.dimensions.index(dimension)]
+            slices.append((project_id, period, environment, dimension, value, *figures))
+    columns = ("project_id", summary.column, "environment")
+    _copy(cursor, summary.slice_table, (*columns, "dimension", "value", *FIGURES), slices)
+    if summary.full_table:
+        _copy(cursor, summary.full_table, (*columns, *summary.dimensions, *FIGURES), full)
 
 
 def _whole_day(day: date) -> Stretch:
@@ -277,16 +325,13 @@ def _with_merged_histograms(rows: Sequence[Row]) -> list[Row]:
     return [(*row[:-2], latency, ttft) for row, latency, ttft in zip(rows, *merged, strict=True)]
 
 
-def _day_row(project_id: int, row: Row) -> Row:
-    day, _, *rest = row
-    return (project_id, day, *rest)
-
-
-def _slice_row(project_id: int, row: Row) -> Row:
-    day, left_out, environment, *rest = row
-    dimension = SLICE_OF[left_out]
-    value = "" if dimension == "all" else rest[SLICED.index(dimension)]
-    return (project_id, day, environment, dimension, value, *rest[len(SLICED) :])
+def _drop(cursor: CursorWrapper, table: str, column: str, project_id: int, periods: Sequence[date]) -> None:
+    statement = sql.SQL("DELETE FROM {} WHERE project_id = {} AND {} = ANY({})")
+    cursor.execute(
+        statement.format(
+            sql.Identifier(table), sql.Literal(project_id), sql.Identifier(column), sql.Literal(list(periods))
+        )
+    )
 
 
 def _copy(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
