@@ -106,9 +106,7 @@ class Change(NamedTuple):
     verdict: Literal["good", "bad", "flat", "unknown"]
 
 
-def change(
-    now: Number | None, before: Number | None, *, unit: Unit = "relative", good: Good = "none"
-) -> Change:
+def change(now: Number | None, before: Number | None, *, unit: Unit = "relative", good: Good = "none") -> Change:
     """How `now` differs from `before`.
 
     Units: `relative` in percent of before, `points` between two ratios, `ms` between two lengths of time,

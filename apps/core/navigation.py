@@ -93,9 +93,7 @@ class RailGroup:
     items: tuple[RailItem, ...]
 
 
-def rail(
-    project_slug: str, *, path: str, query: str = "", counts: Mapping[str, int] | None = None
-) -> list[RailGroup]:
+def rail(project_slug: str, *, path: str, query: str = "", counts: Mapping[str, int] | None = None) -> list[RailGroup]:
     """The rail of a project as seen from `path`; `query` (with its `?`) goes along on every link."""
     groups = []
     for group in RAIL:
@@ -105,9 +103,7 @@ def rail(
     return groups
 
 
-def _items(
-    group: Group, project_slug: str, path: str, query: str, counts: Mapping[str, int]
-) -> Iterator[RailItem]:
+def _items(group: Group, project_slug: str, path: str, query: str, counts: Mapping[str, int]) -> Iterator[RailItem]:
     for page in group.pages:
         try:
             url = reverse(page.url_name, kwargs={"project": project_slug})

@@ -3,6 +3,7 @@
   "use strict";
 
   const root = document.documentElement;
+  root.classList.add("js");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const initial = root.dataset.theme || "system";
 

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, gettext_lazy
 
 from apps.core import clock, formats, money, navigation, periods
+from apps.core.charts import Chart
 from apps.core.shell import ALL_ENVIRONMENTS, Shell
 
 register = template.Library()
@@ -98,9 +99,7 @@ def badge(word: Any = "", state: str = "", env: bool = False) -> SafeString:
     if not state:
         return format_html('<span class="badge{}">{}</span>', " badge--env" if env else "", word)
     look = STATES[state]
-    return format_html(
-        '<span class="badge is-{}">{}{}</span>', look.css, icon(look.icon, "sm"), word or look.word
-    )
+    return format_html('<span class="badge is-{}">{}{}</span>', look.css, icon(look.icon, "sm"), word or look.word)
 
 
 @register.simple_tag
@@ -117,11 +116,7 @@ def boxes(states: Sequence[str], large: bool = False) -> SafeString:
     """The twelve boxes in their fixed order, grouped 5 4 3. States are those of BOX_WORDS."""
     groups = [states[:5], states[5:9], states[9:]]
     ticked = sum(state == "pass" for state in states)
-    rest = [
-        f"{states.count(state)} {word}"
-        for state, word in BOX_WORDS.items()
-        if state != "pass" and state in states
-    ]
+    rest = [f"{states.count(state)} {word}" for state, word in BOX_WORDS.items() if state != "pass" and state in states]
     label = gettext("%(ticked)s of %(all)s boxes ticked") % {"ticked": ticked, "all": len(states)}
     drawn = format_html_join(
         "",
@@ -137,9 +132,7 @@ def boxes(states: Sequence[str], large: bool = False) -> SafeString:
 
 
 def _box(state: str) -> SafeString:
-    return format_html(
-        '<svg class="box is-{}" aria-hidden="true"><use href="{}"/></svg>', state, _use(f"box-{state}")
-    )
+    return format_html('<svg class="box is-{}" aria-hidden="true"><use href="{}"/></svg>', state, _use(f"box-{state}"))
 
 
 # --- Numbers and times --------------------------------------------------------------------------------------
@@ -151,9 +144,7 @@ def delta(now: Any, before: Any, unit: formats.Unit = "relative", good: formats.
     text, verdict = formats.change(now, before, unit=unit, good=good)
     css = f"delta is-{verdict}" if verdict in {"good", "bad"} else "delta"
     if verdict == "unknown":
-        return format_html(
-            '<span class="{}" title="{}">{}</span>', css, gettext("nothing to compare with"), text
-        )
+        return format_html('<span class="{}" title="{}">{}</span>', css, gettext("nothing to compare with"), text)
     return format_html('<span class="{}">{}</span>', css, text)
 
 
@@ -181,9 +172,7 @@ def when(moment: datetime | None, seconds: bool = True) -> SafeString | str:
 
 
 def _time(moment: datetime, text: str) -> SafeString:
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), formats.exact(moment), text
-    )
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), formats.exact(moment), text)
 
 
 # --- Small drawings -----------------------------------------------------------------------------------------
@@ -219,23 +208,16 @@ def sparkline(values: Sequence[float | Decimal | None], target: float | Decimal 
     if target is not None:
         aim = format_html('<line class="aim" x1="0" x2="100" y1="{0}" y2="{0}"/>', height(target))
     return format_html(
-        '<svg class="spark" viewBox="0 0 100 28" preserveAspectRatio="none" aria-hidden="true">'
-        '{}<path d="{}"/></svg>',
+        '<svg class="spark" viewBox="0 0 100 28" preserveAspectRatio="none" aria-hidden="true">{}<path d="{}"/></svg>',
         aim,
         "".join(path),
     )
 
 
 @register.simple_tag
-def meter(
-    share: float | Decimal, label: str, state: str = "", ahead: float | Decimal | None = None
-) -> SafeString:
+def meter(share: float | Decimal, label: str, state: str = "", ahead: float | Decimal | None = None) -> SafeString:
     """A bar filled by a ratio; `ahead` is a pale continuation, such as a forecast."""
-    pale = (
-        ""
-        if ahead is None
-        else format_html('<rect class="ahead" width="{}%" height="8" rx="2"/>', _share(ahead))
-    )
+    pale = "" if ahead is None else format_html('<rect class="ahead" width="{}%" height="8" rx="2"/>', _share(ahead))
     return format_html(
         '<svg class="meter" role="img" aria-label="{}"><rect class="track" width="100%" height="8" rx="2"/>'
         '{}<rect class="fill{}" width="{}%" height="8" rx="2"/></svg>',
@@ -272,6 +254,18 @@ def bullet(value: float | Decimal, target: float | Decimal, state: str, label: s
         _share(target),
         _share(target),
     )
+
+
+@register.inclusion_tag("components/chart.html")
+def chart(drawing: Chart) -> dict[str, Any]:
+    """A chart in its frame, with legend, table and a box that has its height before the figure comes."""
+    return {"chart": drawing}
+
+
+@register.inclusion_tag("components/chart_scripts.html")
+def chart_scripts() -> dict[str, Any]:
+    """What a page with charts loads, in its `scripts` block."""
+    return {}
 
 
 # --- Addresses ----------------------------------------------------------------------------------------------
@@ -319,12 +313,7 @@ def kept_query(context: template.Context) -> str:
 def other_parameters(context: template.Context, *names: str) -> list[tuple[str, str]]:
     """The address's parameters except the named ones and the page, for a GET form's hidden fields."""
     skipped = {*names, *DROPPED_ON_CHANGE}
-    return [
-        (name, value)
-        for name, values in _parameters(context).lists()
-        for value in values
-        if name not in skipped
-    ]
+    return [(name, value) for name, values in _parameters(context).lists() for value in values if name not in skipped]
 
 
 # --- Shell --------------------------------------------------------------------------------------------------
@@ -350,10 +339,11 @@ def rail(context: template.Context) -> list[navigation.RailGroup]:
 @register.simple_tag
 def crumb(label: Any, url: str = "") -> SafeString:
     """A step of the breadcrumb; without an address it is the page itself."""
-    sign = mark_safe('<span aria-hidden="true">/</span>')
     if url:
-        return format_html('{} <a href="{}">{}</a>', sign, url, label)
-    return format_html('{} <span aria-current="page">{}</span>', sign, label)
+        step = format_html('<a href="{}">{}</a>', url, label)
+    else:
+        step = format_html('<span aria-current="page">{}</span>', label)
+    return format_html('<span class="crumb"><span aria-hidden="true">/</span>{}</span>', step)
 
 
 class Choice(NamedTuple):
@@ -369,9 +359,7 @@ def range_picker(context: template.Context, default: str = periods.DEFAULT_RANGE
     """The time range: five usual ones as links, and a form for any other."""
     now = clock.now()
     parameters = _parameters(context)
-    chosen = periods.read_period(
-        {name: str(value) for name, value in parameters.items()}, now=now, default=default
-    )
+    chosen = periods.read_period({name: str(value) for name, value in parameters.items()}, now=now, default=default)
     choices = [
         Choice(key, changed_query(parameters, {"range": key, "from": None, "to": None}), key == chosen.key)
         for key in periods.RANGES
@@ -401,9 +389,7 @@ def environment_picker(context: template.Context) -> dict[str, Any]:
         (ALL_ENVIRONMENTS, gettext("all environments")),
         *((slug, slug) for slug in current.environments),
     ]
-    choices = [
-        Choice(label, changed_query(parameters, {"env": slug}), slug == chosen) for slug, label in labels
-    ]
+    choices = [Choice(label, changed_query(parameters, {"env": slug}), slug == chosen) for slug, label in labels]
     return {"choices": choices, "chosen": dict(labels).get(chosen, chosen)}
 
 
@@ -411,22 +397,12 @@ def environment_picker(context: template.Context) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/field.html")
-def field(
-    bound: BoundField, suffix: str = "", help: str = "", placeholder: str = "", css: str = ""
-) -> dict[str, Any]:
+def field(bound: BoundField, suffix: str = "", help: str = "", placeholder: str = "", css: str = "") -> dict[str, Any]:
     """One form field: label above, help below, the error beside it."""
     widget = bound.field.widget
-    kind = (
-        "choice"
-        if isinstance(widget, CheckboxInput)
-        else "choices"
-        if isinstance(widget, RadioSelect)
-        else "input"
-    )
+    kind = "choice" if isinstance(widget, CheckboxInput) else "choices" if isinstance(widget, RadioSelect) else "input"
     text = help or bound.help_text
-    described = [
-        f"{bound.auto_id}_{part}" for part, shown in (("help", text), ("error", bound.errors)) if shown
-    ]
+    described = [f"{bound.auto_id}_{part}" for part, shown in (("help", text), ("error", bound.errors)) if shown]
     attrs: dict[str, Any] = {}
     if kind == "input":
         attrs["class"] = f"input {css}".strip()

@@ -1,0 +1,446 @@
+"""Charts as values: from series of numbers to a Plotly figure, its legend and the table of the same numbers.
+
+Figures are plain dicts; colors of paper, ink and lines come from the style sheet in the browser (static/js/charts.js),
+so that one figure serves both themes. Series keep one color everywhere. What people named (features, models) is
+escaped, because Plotly reads a subset of HTML in every text. An unknown value is a gap, never zero.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from apps.core import formats, money
+
+PALETTE = ("#445dee", "#a54d1d", "#287169", "#ad4aaf", "#988408", "#af7aef", "#7f96af", "#e46f72")
+"""Series colors by slot (1 to 8), as in static/css/tokens.css; at least 3:1 on both surfaces."""
+
+DASHES = ("solid", "dot", "solid", "dash", "longdash", "dashdot", "dot", "dash")
+"""Line styles by slot, so that two lines differ by more than color."""
+
+OTHER_SLOT = 0
+OTHER_COLOR = "#868d9a"
+NAME_WIDTH, NAME_HEIGHT = 0.35, 0.12
+"""About how much of the plot a target's name covers."""
+
+LABEL_GAP = 0.085
+"""Two labels at the ends of lines stay this part of the plot's height apart."""
+
+Value = float | int | Decimal | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How values of one kind are written, and on which scale an axis shows them.
+
+    `steps` are (from this size on, divisor, suffix), the largest first.
+    """
+
+    write: Callable[[Any], str]
+    steps: tuple[tuple[float, float, str], ...]
+    prefix: str = ""
+
+    def scale(self, biggest: float) -> tuple[float, str]:
+        """Divisor and suffix of an axis that reaches up to `biggest`."""
+        for least, divisor, suffix in self.steps:
+            if biggest >= least:
+                return divisor, suffix
+        return self.steps[-1][1:]
+
+
+def _dollars(value: Value) -> str:
+    return money.display(None if value is None else Decimal(str(value)))
+
+
+_COUNTS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"), (0, 1, ""))
+USD = Unit(_dollars, ((1e6, 1e6, " M"), (1e4, 1e3, " k"), (0, 1, "")), "$")
+MS = Unit(formats.milliseconds, ((6e6, 3.6e6, " h"), (120_000, 60_000, " min"), (1000, 1000, " s"), (0, 1, " ms")))
+PERCENT = Unit(formats.percent, ((0, 0.01, " %"),))
+COUNT = Unit(formats.number, _COUNTS)
+TOKENS = Unit(formats.tokens, _COUNTS)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named row of values, one for each time of its chart. `slot` is its color, see `slots`."""
+
+    name: str
+    values: Sequence[Value]
+    slot: int = 1
+
+    def floats(self) -> list[float | None]:
+        """The values as Plotly needs them."""
+        return [None if value is None else float(value) for value in self.values]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A dotted line across the chart, with a name that says what it is."""
+
+    value: float | int | Decimal
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A thin vertical line: something that happened then."""
+
+    at: datetime
+    name: str
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """A button of the legend; `color` and `dash` are class names of the style sheet."""
+
+    index: int
+    name: str
+    slot: str
+    dash: str
+    is_bar: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: when, and what every series had then."""
+
+    head: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """All that the chart frame needs. `title` is the question that the chart answers."""
+
+    id: str
+    title: str
+    subtitle: str
+    figure: dict[str, Any]
+    legend: tuple[LegendEntry, ...]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    is_empty: bool
+    is_tall: bool = False
+
+
+def slots(shown: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    """A color slot (1 to 8) for each shown name, the same on every page.
+
+    `known` are all names in a lasting order, such as the features by the time they were made; up to eight of them
+    each have their own color. With more, a name whose color is taken gets the next free one.
+    """
+    order = {name: index for index, name in enumerate(known)}
+    chosen: dict[str, int] = {}
+    for name in sorted(shown, key=lambda name: (order.get(name, len(order)), name)):
+        wish = order.get(name, len(order)) % len(PALETTE)
+        free = [(wish + step) % len(PALETTE) + 1 for step in range(len(PALETTE))]
+        chosen[name] = next((slot for slot in free if slot not in chosen.values()), wish + 1)
+    return chosen
+
+
+def with_other(series: Sequence[Series], *, most: int = 8, name: str = "other") -> list[Series]:
+    """At most `most` series, the largest by sum; the rest is added up as a gray last one."""
+    if len(series) <= most:
+        return list(series)
+    by_size = sorted(series, key=lambda each: sum(value or 0 for value in each.floats()), reverse=True)
+    kept = {each.name for each in by_size[: most - 1]}
+    rest = [each for each in series if each.name not in kept]
+    summed = [_sum(column) for column in zip(*(each.floats() for each in rest), strict=True)]
+    return [*(each for each in series if each.name in kept), Series(name, summed, OTHER_SLOT)]
+
+
+def lines(
+    *,
+    id: str,
+    title: str,
+    times: Sequence[datetime],
+    series: Sequence[Series],
+    unit: Unit,
+    subtitle: str = "",
+    targets: Sequence[Target] = (),
+    events: Sequence[Event] = (),
+    from_zero: bool = True,
+    end_labels: bool = False,
+    is_tall: bool = False,
+) -> Chart:
+    """A line for each series over time. `end_labels` writes name and last value at the end of each line."""
+    divisor, suffix = unit.scale(_biggest(series, targets))
+    traces = [_line(each, times, divisor) for each in series]
+    heights = [each.floats() for each in series]
+    layout = _layout(times, unit, divisor, suffix, targets, events, heights, from_zero=from_zero)
+    if end_labels and times:
+        layout["annotations"] += _end_labels(series, times, unit, divisor, from_zero=from_zero)
+    return _chart(id, title, subtitle, times, series, unit, {"data": traces, "layout": layout}, is_tall, "line")
+
+
+def stacked_bars(
+    *,
+    id: str,
+    title: str,
+    times: Sequence[datetime],
+    series: Sequence[Series],
+    unit: Unit,
+    subtitle: str = "",
+    targets: Sequence[Target] = (),
+    events: Sequence[Event] = (),
+    is_tall: bool = False,
+) -> Chart:
+    """A bar for each time, stacked from the series in their order."""
+    columns = zip(*(each.floats() for each in series), strict=True)
+    total = Series("", [_sum(column) for column in columns])
+    divisor, suffix = unit.scale(_biggest([total], targets))
+    traces = [
+        {
+            "type": "bar",
+            "name": html.escape(each.name, quote=False),
+            "x": [_iso(time) for time in times],
+            "y": _divided(each, divisor),
+            "marker": {"color": color(each.slot)},
+            "hovertemplate": "%{customdata}",
+        }
+        for each in series
+    ]
+    layout = _layout(times, unit, divisor, suffix, targets, events, [total.floats()], from_zero=True)
+    layout["barmode"] = "stack"
+    return _chart(id, title, subtitle, times, series, unit, {"data": traces, "layout": layout}, is_tall, "bar")
+
+
+def color(slot: int) -> str:
+    """The color of a slot; slot 0 is the gray of "other"."""
+    return OTHER_COLOR if slot == OTHER_SLOT else PALETTE[slot - 1]
+
+
+def _line(series: Series, times: Sequence[datetime], divisor: float) -> dict[str, Any]:
+    values = series.floats()
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": html.escape(series.name, quote=False),
+        "x": [_iso(time) for time in times],
+        "y": _divided(series, divisor),
+        "line": {"color": color(series.slot), "dash": dash(series.slot)},
+        "connectgaps": False,
+        "hovertemplate": "%{customdata}",
+    }
+    alone = [_is_alone(values, index) for index in range(len(values))]
+    if any(alone):
+        # A line needs two points; one between gaps is drawn as a dot.
+        trace["mode"] = "lines+markers"
+        trace["marker"] = {"color": color(series.slot), "size": [6 if each else 0 for each in alone]}
+    return trace
+
+
+def dash(slot: int) -> str:
+    """The line style of a slot."""
+    return "solid" if slot == OTHER_SLOT else DASHES[slot - 1]
+
+
+def _is_alone(values: Sequence[float | None], index: int) -> bool:
+    before = values[index - 1] if index else None
+    after = values[index + 1] if index + 1 < len(values) else None
+    return values[index] is not None and before is None and after is None
+
+
+def _sum(column: Sequence[float | None]) -> float | None:
+    known = [value for value in column if value is not None]
+    return sum(known) if known else None
+
+
+def _divided(series: Series, divisor: float) -> list[float | None]:
+    return [None if value is None else float(f"{value / divisor:.10g}") for value in series.floats()]
+
+
+def _biggest(series: Sequence[Series], targets: Sequence[Target]) -> float:
+    values = [abs(value) for each in series for value in each.floats() if value is not None]
+    return max([*values, *(abs(float(target.value)) for target in targets)], default=0.0)
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def _layout(
+    times: Sequence[datetime],
+    unit: Unit,
+    divisor: float,
+    suffix: str,
+    targets: Sequence[Target],
+    events: Sequence[Event],
+    heights: Sequence[Sequence[float | None]],
+    *,
+    from_zero: bool,
+) -> dict[str, Any]:
+    yaxis: dict[str, Any] = {
+        "tickformat": ",~f",
+        "tickprefix": unit.prefix,
+        "ticksuffix": suffix,
+        "rangemode": "tozero" if from_zero else "normal",
+    }
+    if targets:
+        yaxis["autorangeoptions"] = {"include": [float(target.value) / divisor for target in targets]}
+    layout: dict[str, Any] = {
+        "xaxis": {"type": "date", "tickformat": _tick_format(times), "hoverformat": _hover_format(times)},
+        "yaxis": yaxis,
+        "shapes": [*(_target_line(target, divisor) for target in targets), *(_event_line(event) for event in events)],
+        "annotations": [
+            *(_target_name(target, divisor, heights) for target in targets),
+            *(_event_name(event, times) for event in events),
+        ],
+    }
+    if len(times) > 1:
+        # Without this, a stretch without calls at either end would be cut off.
+        half = (times[1] - times[0]) / 2
+        layout["xaxis"]["range"] = [_iso(times[0] - half), _iso(times[-1] + half)]
+    return layout
+
+
+def _tick_format(times: Sequence[datetime]) -> str:
+    return "%H:%M" if _length(times) <= timedelta(hours=36) else "%b %-d"
+
+
+def _hover_format(times: Sequence[datetime]) -> str:
+    step = times[1] - times[0] if len(times) > 1 else timedelta()
+    return "%b %-d" if step >= timedelta(days=1) else "%b %-d, %H:%M"
+
+
+def _length(times: Sequence[datetime]) -> timedelta:
+    return times[-1] - times[0] if times else timedelta()
+
+
+def _target_line(target: Target, divisor: float) -> dict[str, Any]:
+    height = float(target.value) / divisor
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height, "layer": "above"}
+
+
+def _target_name(target: Target, divisor: float, heights: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """The target's name above or below its line, at the end where the fewest values are in the way."""
+    value = float(target.value)
+    known = [height for row in heights for height in row if height is not None]
+    reach = (max([value, *known]) - min([0.0, value, *known])) * NAME_HEIGHT
+    places = (("left", "bottom"), ("right", "bottom"), ("left", "top"), ("right", "top"))
+    side, edge = min(places, key=lambda place: _in_the_way(heights, value, reach, *place))
+    return {
+        "text": html.escape(target.name, quote=False),
+        "xref": "paper",
+        "x": 0.01 if side == "left" else 0.99,
+        "y": value / divisor,
+        "yshift": 2 if edge == "bottom" else -2,
+        "xanchor": side,
+        "yanchor": edge,
+        "showarrow": False,
+    }
+
+
+def _in_the_way(heights: Sequence[Sequence[float | None]], value: float, reach: float, side: str, edge: str) -> int:
+    """How many values a name at this end of the target's line would cover."""
+    low, high = (value, value + reach) if edge == "bottom" else (value - reach, value)
+    count = 0
+    for row in heights:
+        width = max(1, round(len(row) * NAME_WIDTH))
+        part = row[:width] if side == "left" else row[-width:]
+        count += sum(low <= height <= high for height in part if height is not None)
+    return count
+
+
+def _event_line(event: Event) -> dict[str, Any]:
+    at = _iso(event.at)
+    return {
+        "type": "line",
+        "name": "event",
+        "yref": "paper",
+        "x0": at,
+        "x1": at,
+        "y0": 0,
+        "y1": 1,
+        "line": {"width": 1, "dash": "solid", "color": OTHER_COLOR},
+    }
+
+
+def _event_name(event: Event, times: Sequence[datetime]) -> dict[str, Any]:
+    is_late = bool(times) and event.at > times[0] + _length(times) / 2
+    return {
+        "text": html.escape(event.name, quote=False),
+        "x": _iso(event.at),
+        "yref": "paper",
+        "y": 1,
+        "xanchor": "right" if is_late else "left",
+        "xshift": -4 if is_late else 4,
+        "yanchor": "middle",
+        "showarrow": False,
+    }
+
+
+def _end_labels(
+    series: Sequence[Series], times: Sequence[datetime], unit: Unit, divisor: float, *, from_zero: bool
+) -> list[dict[str, Any]]:
+    """Name and last known value at the right end of each line, pushed apart where lines end close together."""
+    ends = []
+    for each in series:
+        known = [value for value in each.floats() if value is not None]
+        if known:
+            ends.append((known[-1], each))
+    values = [value for each in series for value in each.floats() if value is not None]
+    low = min(0.0, *values) if from_zero and values else min(values, default=0.0)
+    gap = (max(values, default=0.0) - low) * LABEL_GAP
+    labels, floor = [], float("-inf")
+    for value, each in sorted(ends, key=lambda end: end[0]):
+        height = max(value, floor + gap)
+        floor = height
+        labels.append(
+            {
+                "text": html.escape(f"{each.name} {unit.write(value)}", quote=False),
+                "name": "end",
+                "xref": "paper",
+                "x": 1,
+                "xshift": 6,
+                "y": height / divisor,
+                "xanchor": "left",
+                "yanchor": "middle",
+                "showarrow": False,
+            }
+        )
+    return labels
+
+
+def _chart(
+    id: str,
+    title: str,
+    subtitle: str,
+    times: Sequence[datetime],
+    series: Sequence[Series],
+    unit: Unit,
+    figure: dict[str, Any],
+    is_tall: bool,
+    kind: str,
+) -> Chart:
+    rows = tuple(
+        Row(_row_head(time, times), tuple(unit.write(each.values[index]) for each in series))
+        for index, time in enumerate(times)
+    )
+    legend = tuple(
+        LegendEntry(
+            index, each.name, str(each.slot or "-other"), dash(each.slot) if kind == "line" else "solid", kind == "bar"
+        )
+        for index, each in enumerate(series)
+    )
+    return Chart(
+        id=id,
+        title=title,
+        subtitle=subtitle,
+        figure=figure,
+        legend=legend,
+        columns=tuple(each.name for each in series),
+        rows=tuple(reversed(rows)),
+        is_empty=not any(value is not None for each in series for value in each.values),
+        is_tall=is_tall,
+    )
+
+
+def _row_head(time: datetime, times: Sequence[datetime]) -> str:
+    here = time.astimezone(UTC)
+    text = f"{here:%b} {here.day}"
+    return text if _hover_format(times) == "%b %-d" else f"{text}, {here:%H:%M}"
