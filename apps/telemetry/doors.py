@@ -17,6 +17,7 @@ from apps.projects import authentication
 from apps.projects.types import KeyIdentity, Scope
 from apps.telemetry import wire
 from apps.telemetry.services.writer import Writer
+from apps.telemetry.texts import clean_text
 from apps.telemetry.types import Batch, Outcome, Rejection
 
 THREADS = 4
@@ -111,12 +112,12 @@ def _read(body: bytes, identity: KeyIdentity, client: str, received_at: datetime
     return Batch(
         project_id=identity.project_id,
         key_id=identity.key_id,
-        client=wire.clean_text(client)[0],
+        client=clean_text(client)[0],
         received_at=received_at,
         received=len(items.spans) + len(items.scores),
         spans=spans,
         positions=positions,
-        rejected=rejected,
+        rejected=rejected + wire.refuse_scores(items.scores),
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from apps.telemetry.texts import clean_text, content, encode, short_attributes, short_text, sorted_json
 from apps.telemetry.types import (
     CALL_KINDS,
     DEFAULT_ENVIRONMENT,
@@ -29,11 +30,8 @@ from apps.telemetry.types import (
 )
 
 MAX_DEPTH = 32
-MAX_ATTRIBUTES = 256
 MAX_DOCUMENTS = 512
 MAX_TAGS = 64
-MAX_ATTRIBUTE_BYTES = 65_536
-MAX_TEXT_CHARS = 1_048_576
 MAX_SAMPLE_CHARS = 2_000
 MAX_AHEAD = timedelta(minutes=15)
 
@@ -42,7 +40,6 @@ Count = Annotated[int, Meta(ge=0, le=10**12)]
 Milliseconds = Annotated[float, Meta(ge=0, le=10**12)]
 Kind = Literal["llm", "embedding", "retriever", "reranker", "tool", "agent", "chain"]
 
-REPLACEMENT = "\ufffd"
 
 TEXT_LIMITS = {
     "name": 512,
@@ -141,8 +138,6 @@ class NativeSpan(msgspec.Struct):
 KNOWN_FIELDS = frozenset(NativeSpan.__struct_fields__)
 _envelope = msgspec.json.Decoder(Envelope)
 _item = msgspec.json.Decoder()
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-_encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 
 class Refused(Exception):
@@ -204,7 +199,7 @@ def _read_leniently(body: bytes, reason: Exception) -> Body:
 def _mended(item: Any) -> Mended:
     flags: set[str] = set()
     try:
-        return Mended(raw=_encode(_mend(item, flags)), flags=tuple(sorted(flags)))
+        return Mended(raw=encode(_mend(item, flags)), flags=tuple(sorted(flags)))
     except Refused as refusal:
         return Mended(raw=repr(item)[:MAX_SAMPLE_CHARS].encode(), refusal=(refusal.code, refusal.message))
 
@@ -240,8 +235,8 @@ def read_spans(
     records: list[SpanRecord] = []
     positions: list[int] = []
     rejected: list[Rejection] = []
-    item: msgspec.Raw | Mended
-    for index, item in enumerate(items):
+    several: Sequence[msgspec.Raw | Mended] = items
+    for index, item in enumerate(several):
         raw, flags, refusal = _opened(item)
         try:
             if refusal:
@@ -323,17 +318,6 @@ def parse_id(text: str, size: int, field: str) -> bytes:
     return value
 
 
-def clean_text(text: str) -> tuple[str, bool]:
-    """The text without what PostgreSQL cannot hold (NUL, lone surrogates), and whether something was replaced."""
-    if "\x00" in text:
-        text = text.replace("\x00", REPLACEMENT)
-        return text.encode("utf-8", "replace").decode(), True
-    if text.isascii():
-        return text, False
-    mended = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return mended, mended != text
-
-
 def _aware(moment: datetime, field: str) -> datetime:
     if moment.tzinfo is None:
         raise Refused(f"invalid_{field}", f"{field} needs a time zone, such as the Z of 2026-11-23T10:00:00Z.")
@@ -369,7 +353,7 @@ def _clean(
         started_at = received_at
         flags.add("clock")
     ended_at, latency_ms = _lengths(span, client_start, flags)
-    texts: dict[str, Any] = {name: _short(getattr(span, name), limit, flags) for name, limit in TEXT_LIMITS.items()}
+    texts: dict[str, Any] = {name: short_text(getattr(span, name), limit, flags) for name, limit in TEXT_LIMITS.items()}
     if not texts["environment"]:
         texts["environment"] = DEFAULT_ENVIRONMENT
         flags.add("environment_assumed")
@@ -424,24 +408,12 @@ def _whole(length_ms: float | None) -> int | None:
     return None if length_ms is None else round(length_ms)
 
 
-def _short(text: str | None, limit: int, flags: set[str]) -> str:
-    if not text:
-        return ""
-    text, replaced = clean_text(text)
-    if replaced:
-        flags.add("text_replaced")
-    if len(text) > limit:
-        flags.add("truncated")
-        text = text[:limit]
-    return text
-
-
 def _tags(tags: list[str] | None, flags: set[str]) -> list[str]:
     if not tags:
         return []
     if len(tags) > MAX_TAGS:
         flags.add("truncated")
-    return sorted({_short(tag, 128, flags) for tag in tags[:MAX_TAGS]} - {""})
+    return sorted({short_text(tag, 128, flags) for tag in tags[:MAX_TAGS]} - {""})
 
 
 def _payload(span: NativeSpan, unknown: dict[str, Any], flags: set[str]) -> Payload | None:
@@ -452,52 +424,23 @@ def _payload(span: NativeSpan, unknown: dict[str, Any], flags: set[str]) -> Payl
     if documents is not None and span.documents is not None and len(documents) < len(span.documents):
         flags.add("truncated")
     return Payload(
-        input=_text(span.input, flags),
-        output=_text(span.output, flags),
+        input=content(span.input, flags),
+        output=content(span.output, flags),
         input_is_json=span.input is not None and not isinstance(span.input, str),
         output_is_json=span.output is not None and not isinstance(span.output, str),
-        documents=_json(documents, flags) if documents else None,
-        attributes=_json(dict(_attributes(attributes, flags)), flags) if attributes else None,
+        documents=sorted_json(documents, flags) if documents else None,
+        attributes=sorted_json(dict(short_attributes(attributes, flags)), flags) if attributes else None,
     )
 
 
-def _text(value: Any, flags: set[str]) -> str | None:
-    if value is None:
-        return None
-    return _short(value if isinstance(value, str) else _encode(value).decode(), MAX_TEXT_CHARS, flags)
-
-
-def _attributes(attributes: dict[str, Any], flags: set[str]) -> Iterator[tuple[str, Any]]:
-    """At most 256 attributes, each at most 64 KiB; what is over is cut and the span flagged."""
-    if len(attributes) > MAX_ATTRIBUTES:
-        flags.add("truncated")
-    for name, value in list(attributes.items())[:MAX_ATTRIBUTES]:
-        if isinstance(value, str):
-            if len(value) > MAX_ATTRIBUTE_BYTES:
-                flags.add("truncated")
-                value = value[:MAX_ATTRIBUTE_BYTES]
-        elif isinstance(value, dict | list):
-            text = _encode(value)
-            if len(text) > MAX_ATTRIBUTE_BYTES:
-                flags.add("truncated")
-                value = text[:MAX_ATTRIBUTE_BYTES].decode("utf-8", "ignore")
-        yield name[:1024], value
-
-
-def _json(value: Any, flags: set[str]) -> str:
-    """JSON with sorted names that PostgreSQL's jsonb would accept: NUL is replaced, wherever it stands."""
-    encoded = _encode_sorted(value)
-    if b"\\u0000" in encoded:
-        flags.add("text_replaced")
-        encoded = _encode_sorted(_without_nul(value))
-    return encoded.decode()
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", REPLACEMENT)
-    if isinstance(value, list):
-        return [_without_nul(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
-    return value
+def refuse_scores(items: list[msgspec.Raw] | list[Mended]) -> list[Rejection]:
+    """Every score of a request, refused: this version stores spans only, and says so rather than lose them."""
+    return [
+        Rejection(
+            index=index,
+            list_name="scores",
+            code="scores_not_taken",
+            message="Scores are not stored by this version. Keep them and send them after an update.",
+        )
+        for index in range(len(items))
+    ]

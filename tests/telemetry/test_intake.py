@@ -121,6 +121,17 @@ def test_refuses_single_items_and_books_every_one(intake: Intake, project: Proje
     assert "nope" in kept[0].sample
 
 
+def test_says_that_scores_are_not_taken_instead_of_losing_them(intake: Intake):
+    body = {"spans": [make_span()], "scores": [{"name": "thumbs", "value": 1}]}
+    answer = intake.send(json.dumps(body).encode()).json()
+    assert answer["stored"] == 1
+    assert [(item["list"], item["index"], item["code"]) for item in answer["rejected"]] == [
+        ("scores", 0, "scores_not_taken")
+    ]
+    booked = IntakeBatch.objects.get()
+    assert (booked.received, booked.stored, booked.rejected) == (2, 1, 1)
+
+
 POISON = [
     ({"name": "a\x00b"}, None),
     ({"output": "\ud800"}, None),

@@ -91,13 +91,17 @@ DIGESTS = (
     f"SELECT wanted.p, wanted.t, wanted.s, wanted.at, held.digest FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}"  # noqa: S608
 )
 
+LOCK = f"""
+SELECT 1 FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}
+ORDER BY held.project_id, held.trace_id, held.span_id, held.started_at
+FOR UPDATE OF held
+"""  # noqa: S608
+
 HELD = f"""
 SELECT {", ".join(f"held.{name}" for name in SPAN_COLUMNS)}, {", ".join(f"payload.{name}" for name in PAYLOAD_COLUMNS)}
 FROM {KEYS} JOIN telemetry_span AS held ON {MATCHES}
 LEFT JOIN telemetry_payload AS payload ON payload.project_id = wanted.p AND payload.trace_id = wanted.t
   AND payload.span_id = wanted.s AND payload.started_at = wanted.at
-ORDER BY held.project_id, held.trace_id, held.span_id, held.started_at
-FOR UPDATE OF held
 """  # noqa: S608
 
 UPDATE_SPAN = f"""
@@ -219,6 +223,9 @@ def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
     fates = {span.key: "duplicate" for span in spans}
     differing = [span for span in spans if digests[_stored_key(span)] != span.digest]
     if differing:
+        # Locked first and read after: a statement that waits for a lock sees the locked row anew, but the payload
+        # beside it as it was before the wait, and would undo what the other writer merged into it.
+        cursor.execute(LOCK, _key_arrays(differing))
         cursor.execute(HELD, _key_arrays(differing))
         held = {_stored_key(span): span for span in map(_from_row, cursor.fetchall())}
         for span in differing:
