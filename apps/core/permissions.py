@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
+from django.urls import URLResolver, get_resolver
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -68,3 +69,25 @@ def permission_of(view: object) -> Permission | None:
         if isinstance(found, Permission):
             return found
     return None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One address of the URL table. `path` is as Django writes it, with converters in angle brackets."""
+
+    path: str
+    name: str
+    view: Callable[..., Any]
+    permission: Permission | None
+
+
+def routes(resolver: URLResolver | None = None, prefix: str = "/") -> list[Route]:
+    """Every address there is, in the order of the URL table."""
+    found: list[Route] = []
+    for entry in (resolver or get_resolver()).url_patterns:
+        path = prefix + str(entry.pattern).removeprefix("^")
+        if isinstance(entry, URLResolver):
+            found += routes(entry, path)
+        else:
+            found.append(Route(path, entry.name or "", entry.callback, permission_of(entry.callback)))
+    return found
