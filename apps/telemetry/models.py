@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.core import clock
+from apps.projects.models import Project
 
 
 class SpanKey(models.Model):
@@ -258,4 +259,23 @@ class IntakeRejection(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["project_id", "at"], name="telemetry_rejection_at")
+        ]
+
+
+class SampleLoad(models.Model):
+    """How far a sample project is filled. `ends_at` fixes every span of it, so that anybody can go on where another
+    stopped. `leased_until` is set while somebody stores a part; `finished_at` once all is stored and rolled up."""
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    ends_at = models.DateTimeField()
+    calls = models.PositiveIntegerField()
+    calls_loaded = models.PositiveIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(calls_loaded__lte=models.F("calls")), name="telemetry_sample_within_calls"
+            )
         ]
