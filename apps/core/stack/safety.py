@@ -37,7 +37,7 @@ def check_broker(url: str) -> str | None:
     if urlsplit(url).scheme not in REDIS_SCHEMES:
         return None
     try:
-        memory = _client(url).info("memory")
+        memory = client(url).info("memory")
     except redis.RedisError as error:
         return f"The broker does not answer, so jobs wait until it does: {error}"
     policy = memory.get("maxmemory_policy", "noeviction")
@@ -49,7 +49,7 @@ def check_broker(url: str) -> str | None:
     return None
 
 
-def _client(url: str) -> redis.Redis:
+def client(url: str) -> redis.Redis:
     address = url.replace("redis+socket://", "unix://", 1)
     client: redis.Redis = redis.Redis.from_url(address, socket_timeout=2, socket_connect_timeout=2)
     return client
