@@ -94,9 +94,7 @@ def _add_up(keys: Integers, counts: Integers, end: int) -> tuple[Integers, Integ
     much larger than the input. It adds in floats, which are exact up to 2**53.
     """
     if end <= DENSE_FACTOR * len(keys) and int(counts.sum()) < 2**53:
-        return np.arange(end, dtype=np.int64), np.bincount(keys, weights=counts, minlength=end).astype(
-            np.int64
-        )
+        return np.arange(end, dtype=np.int64), np.bincount(keys, weights=counts, minlength=end).astype(np.int64)
     distinct, index = np.unique(keys, return_inverse=True)
     sums = np.zeros(len(distinct), dtype=np.int64)
     np.add.at(sums, index, counts)

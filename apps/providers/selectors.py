@@ -12,8 +12,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Lower
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import Lower, RowNumber
 
 from apps.core.errors import Invalid, NotFound
 from apps.projects.models import Project
@@ -276,9 +276,8 @@ def list_prices(
     `model` is a part of the name, `provider` its beginning, `source` one of Price.Source; empty means all.
     `after` is a cursor. Raises Invalid for a cursor that no list gave.
     """
-    rows = _in_force_on(project, on).filter(model__icontains=model, provider__startswith=provider.lower())
-    if source:
-        rows = rows.filter(source=source)
+    wanted = Q(model__icontains=model, provider__startswith=provider.lower())
+    rows = _in_force_on(project, on, wanted & Q(source=source) if source else wanted)
     if after is not None:
         last = Price.objects.filter(Q(project=project) | Q(project=None), pk=after).first()
         if last is None:
@@ -289,11 +288,19 @@ def list_prices(
     return PricePage(lines, found[limit - 1].pk if len(found) > limit else None)
 
 
-def _in_force_on(project: Project, on: date) -> QuerySet[Price]:
-    """The row of each name that holds on a day, annotated with `name` in lower case."""
+def _in_force_on(project: Project, on: date, wanted: Q) -> QuerySet[Price]:
+    """The row of each wanted name that holds on a day, annotated with `name` in lower case."""
     named = Price.objects.annotate(name=Lower("model"))
-    begun = named.filter(Q(project=project) | Q(project=None), starts_on__lte=on).exclude(ends_on=F("starts_on"))
-    newest = begun.order_by("project_id", "provider", "name", "-starts_on").distinct("project_id", "provider", "name")
+    visible = named.filter(wanted, Q(project=project) | Q(project=None))
+    begun = visible.filter(starts_on__lte=on).exclude(ends_on=F("starts_on"))
+    newest = begun.annotate(
+        age=Window(
+            RowNumber(),
+            partition_by=[F("project_id"), F("provider"), F("name")],
+            order_by=F("starts_on").desc(),
+        )
+    ).filter(age=1)
+    # Apart from the search for the newest row: one that was ended must not bring back the row it replaced.
     return named.filter(Q(ends_on=None) | Q(ends_on__gt=on), pk__in=newest.values("pk"))
 
 
