@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -106,7 +107,7 @@ class Api(Client):
     def __init__(self, key: str | None = None, user: User | None = None) -> None:
         super().__init__(headers={"Authorization": f"Bearer {key}"} if key else None)
         if user is not None:
-            self.force_login(user, BACKEND)
+            sign_in(self, user)
 
     def generic(self, method: str, path: str, data: Any = "", content_type: str = "", **extra: Any) -> Any:
         """As Django's client; every body is JSON."""
@@ -117,11 +118,22 @@ class Api(Client):
         return super().post(path, {} if data is None else data, content_type="application/json", **extra)
 
 
+def sign_in(client: Client, user: User, *, seconds_ago: int = 0) -> None:
+    """Sign the person in, as if they had given their password that long ago."""
+    client.force_login(user, BACKEND)
+    session = client.session
+    session["account_authentication_methods"] = [
+        {"method": "password", "at": time.time() - seconds_ago, "email": user.email}
+    ]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+
+
 def page_client(user: User | None = None) -> Client:
-    """A browser, signed in when a person is given."""
+    """A browser, freshly signed in when a person is given."""
     client = Client()
     if user is not None:
-        client.force_login(user, BACKEND)
+        sign_in(client, user)
     return client
 
 
