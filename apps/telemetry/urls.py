@@ -1,5 +1,11 @@
 """Routes of telemetry; its hot door is not among them (see `doors`)."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.telemetry import views
+
+urlpatterns = [
+    path("p/<slug:project>/traces", views.traces, name="traces"),
+    path("p/<slug:project>/traces/<str:trace_id>.json", views.trace_json, name="trace_json"),
+    path("p/<slug:project>/traces/<str:trace_id>", views.trace, name="trace"),
+]

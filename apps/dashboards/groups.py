@@ -1,0 +1,106 @@
+"""Rows of the tables that break figures down: each group now, with the same group in the period before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from apps.core.charts import Series
+from apps.core.histogram import BUCKETS, LogHistogram
+from apps.dashboards.verdict import Pair, Side
+from apps.telemetry.figures import FigureRow, FigureTable
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One line: what it is about, its figures, and those of the period before (None when it had no calls then).
+
+    `share` is the part of the known spend, 0 to 1; None when nothing is known.
+    """
+
+    values: tuple[str, ...]
+    now: FigureRow
+    before: FigureRow | None
+    share: Decimal | None
+
+    @property
+    def value(self) -> str:
+        """The first of the values, for tables by one dimension."""
+        return self.values[0]
+
+    @property
+    def cost_before(self) -> Decimal | None:
+        """The spend of the period before; None when it is unknown or there was no call."""
+        return self.before.cost_usd if self.before else None
+
+    @property
+    def cost_per_call(self) -> Decimal | None:
+        """Dollars per priced call; None without one."""
+        priced = self.now.calls - self.now.unpriced_calls
+        return None if self.now.cost_usd is None or not priced else self.now.cost_usd / priced
+
+
+def group_rows(now: FigureTable, before: FigureTable) -> list[GroupRow]:
+    """A row for each group with calls now, the dearest first."""
+    earlier = {row.group: row for row in before.groups}
+    known = now.total.cost_usd
+    return [
+        GroupRow(
+            values=row.group,
+            now=row,
+            before=earlier.get(row.group),
+            share=row.cost_usd / known if known and row.cost_usd is not None else None,
+        )
+        for row in now.groups
+    ]
+
+
+def pairs(now: FigureTable, before: FigureTable) -> tuple[Pair, list[Pair]]:
+    """All calls, and those of each group of a table by one dimension, for the verdict.
+
+    A group without calls now is left out: silence of one feature is not an alarm of the whole.
+    """
+    sides, earlier = _sides(now), _sides(before)
+    nothing = _side(before, np.zeros(len(before.cells), dtype=bool))
+    everything = [np.ones(len(table.cells), dtype=bool) for table in (now, before)]
+    whole = Pair(None, _side(now, everything[0]), _side(before, everything[1]))
+    return whole, [Pair(group, side, earlier.get(group, nothing)) for group, side in sides.items()]
+
+
+def _sides(table: FigureTable) -> dict[str, Side]:
+    groups = [cell.group[0] for cell in table.cells]
+    return {
+        name: _side(table, np.array([group == name for group in groups], dtype=bool)) for name in dict.fromkeys(groups)
+    }
+
+
+def _side(table: FigureTable, chosen: np.typing.NDArray[np.bool_]) -> Side:
+    """The chosen cells of a table added up."""
+    numbers = table.numbers[chosen].sum(axis=0).tolist()
+    counts = table.latency
+    kept = chosen[counts.keys // BUCKETS] if len(counts.keys) else np.zeros(0, dtype=bool)
+    keys = counts.keys[kept] % BUCKETS
+    return Side(
+        calls=numbers[0],
+        errors=numbers[1],
+        unpriced_calls=numbers[2],
+        cost_usd=sum((table.costs[place] for place in np.flatnonzero(chosen)), Decimal(0)),
+        latency=LogHistogram.of_counts(np.zeros(len(keys), dtype=np.int64), keys, counts.counts[kept], 1),
+    )
+
+
+MOST_LAYERS = 7
+"""So many groups get a layer of their own in a stacked chart; the rest is one more."""
+
+
+def spend_layers(table: FigureTable, names: Callable[[tuple[str, ...]], str], slots: Mapping[str, int]) -> list[Series]:
+    """Dollars per interval for each of the dearest groups; `names` says how a group is called, `slots` its color."""
+    places = {at: place for place, at in enumerate(table.request.buckets)}
+    layers = {row.group: [0.0] * len(places) for row in table.groups}
+    for row in table.rows:
+        assert row.at is not None  # the table is cut into intervals
+        layers[row.group][places[row.at]] = float(row.cost_usd or 0)
+    return [Series(names(group), values, slots.get(names(group), 1)) for group, values in layers.items()]

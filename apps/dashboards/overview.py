@@ -1,0 +1,99 @@
+"""What the Overview shows, worked out from figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from apps.dashboards import verdict
+from apps.dashboards.groups import GroupRow, group_rows, pairs
+from apps.telemetry.figures import FigureRow, FigureTable
+
+MOST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class OverviewTables:
+    """The answers that the page is made of. `now` and `models` are of the page's period, `before` of the one before
+    it; the others of the local day and month, whatever the page's period.
+    """
+
+    now: FigureTable
+    before: FigureTable
+    models: FigureTable
+    models_before: FigureTable
+    today: FigureTable
+    yesterday: FigureTable
+    month: FigureTable
+    last_month: FigureTable
+    all_models: FigureTable | None = None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the strip: now, before, and its course within the period."""
+
+    now: FigureRow
+    before: FigureRow
+    course: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The page's content."""
+
+    verdict: verdict.Verdict
+    today: Tile
+    month: Tile
+    errors: Tile
+    latency: Tile
+    tokens: Tile
+    times: tuple[datetime, ...]
+    series: tuple[FigureRow, ...]
+    features: Sequence[GroupRow]
+    models: Sequence[GroupRow]
+    more_features: int
+    more_models: int
+    model_names: Sequence[str]
+    tables: OverviewTables
+
+    @property
+    def total(self) -> FigureRow:
+        """All calls of the page's period."""
+        return self.tables.now.total
+
+
+def build(tables: OverviewTables) -> Overview:
+    """The page from its figures."""
+    total, earlier = tables.now.total, tables.before.total
+    series = tables.now.series
+    whole, by_feature = pairs(tables.now, tables.before)
+    features, models = group_rows(tables.now, tables.before), group_rows(tables.models, tables.models_before)
+    return Overview(
+        verdict=verdict.judge(whole, by_feature),
+        today=Tile(tables.today.total, tables.yesterday.total, spend_course(tables.today)),
+        month=Tile(tables.month.total, tables.last_month.total, spend_course(tables.month)),
+        errors=Tile(total, earlier, tuple(row.error_rate for row in series)),
+        latency=Tile(total, earlier, tuple(row.latency.p99 for row in series)),
+        tokens=Tile(total, earlier, tuple(float(row.tokens) for row in series)),
+        times=tables.now.request.buckets,
+        series=series,
+        features=features[:MOST_ROWS],
+        models=models[:MOST_ROWS],
+        more_features=max(0, len(features) - MOST_ROWS),
+        more_models=max(0, len(models) - MOST_ROWS),
+        model_names=_names(tables.all_models or tables.models),
+        tables=tables,
+    )
+
+
+def _names(models: FigureTable) -> list[str]:
+    """Models by name, for the filter; those that were not said last."""
+    return sorted((row.group[0] for row in models.groups), key=lambda name: (not name, name))
+
+
+def spend_course(table: FigureTable) -> tuple[float, ...]:
+    """Dollars per interval, unpriced calls counting nothing."""
+    return tuple(float(row.cost_usd or Decimal(0)) for row in table.series)

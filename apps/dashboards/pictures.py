@@ -1,0 +1,91 @@
+"""The charts of the pages: which figures, as which lines or bars, under which question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from apps.core import charts
+from apps.dashboards import words
+from apps.dashboards.groups import spend_layers
+from apps.telemetry.addresses import not_said
+from apps.telemetry.figures import Dimension, FigureRow, FigureTable, Interval
+
+P50_SLOT, P95_SLOT, P99_SLOT = 3, 2, 1
+ANSWERED_SLOT, FAILED_SLOT = 7, 8
+
+
+def spend(table: FigureTable, *, known: Sequence[str], is_tall: bool = False) -> charts.Chart:
+    """Dollars over time, stacked by the one dimension of the table; `known` are its names in a lasting order."""
+    (dimension,) = table.request.group_by
+
+    def name(group: tuple[str, ...]) -> str:
+        return words.name_of(group, dimension)
+
+    shown = [name(row.group) for row in table.groups]
+    slots = charts.slots(shown, known)
+    return charts.stacked_bars(
+        id="chart-spend",
+        title=_("Where does the money go?"),
+        subtitle=_("Spend, $ %(by)s") % {"by": words.by_interval(table.request.interval)},
+        times=table.request.buckets,
+        series=charts.with_other(spend_layers(table, name, slots), name=_("other")),
+        unit=charts.USD,
+        is_tall=is_tall,
+    )
+
+
+def latency(
+    times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interval, *, is_tall: bool = False
+) -> charts.Chart:
+    """P50, P95 and P99 over time."""
+    return charts.lines(
+        id="chart-latency",
+        title=_("How fast do we answer?"),
+        subtitle=_("Latency %(by)s") % {"by": words.by_interval(interval)},
+        times=times,
+        series=[
+            charts.Series("P99", [row.latency.p99 for row in rows], P99_SLOT),
+            charts.Series("P95", [row.latency.p95 for row in rows], P95_SLOT),
+            charts.Series("P50", [row.latency.p50 for row in rows], P50_SLOT),
+        ],
+        unit=charts.MS,
+        is_tall=is_tall,
+    )
+
+
+def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interval) -> charts.Chart:
+    """The time to the first token over time."""
+    return charts.lines(
+        id="chart-ttft",
+        title=_("How long is the wait?"),
+        subtitle=_("Time to first token %(by)s") % {"by": words.by_interval(interval)},
+        times=times,
+        series=[
+            charts.Series("P99", [row.ttft.p99 for row in rows], P99_SLOT),
+            charts.Series("P50", [row.ttft.p50 for row in rows], P50_SLOT),
+        ],
+        unit=charts.MS,
+    )
+
+
+def calls(times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interval) -> charts.Chart:
+    """Calls over time, those that failed on top."""
+    return charts.stacked_bars(
+        id="chart-calls",
+        title=_("How often does it fail?"),
+        subtitle=_("Calls %(by)s") % {"by": words.by_interval(interval)},
+        times=times,
+        series=[
+            charts.Series(_("answered"), [row.calls - row.errors for row in rows], ANSWERED_SLOT),
+            charts.Series(_("failed"), [row.errors for row in rows], FAILED_SLOT),
+        ],
+        unit=charts.COUNT,
+    )
+
+
+def feature_order(features: Sequence[str]) -> list[str]:
+    """Feature names in the order their colors are given, calls without a feature last."""
+    return [*features, not_said(Dimension.FEATURE)]

@@ -1,0 +1,180 @@
+"""Pages: Overview (and what stands there before the first call), Costs, Latency, and what the palette finds."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from apps.core import clock
+from apps.core.http import page_or_fragment, wants_fragment
+from apps.core.periods import CUSTOM
+from apps.dashboards import overview, pictures, selectors, sentences, snippets, words
+from apps.dashboards.calendar import zone_named
+from apps.dashboards.scope import Scope, read_scope
+from apps.projects import shown_once
+from apps.projects.access import ProjectRequest, project_page
+from apps.projects.models import Project
+from apps.telemetry.addresses import choice
+from apps.telemetry.figures import Dimension
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+INTAKE_LOOK_BACK = timedelta(hours=24)
+
+
+# --- Overview -----------------------------------------------------------------------------------------------
+
+
+@project_page()
+def overview_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Is anything wrong now? Before the first call: how to send it."""
+    now = clock.now()
+    if not selectors.has_calls(project):
+        return render(request, "dashboards/first_run.html", _first_run(request, project, now))
+    context = _overview(request, project, now)
+    return page_or_fragment(request, "dashboards/overview.html", "dashboards/_overview.html", context)
+
+
+def _overview(request: ProjectRequest, project: Project, now: datetime) -> dict[str, Any]:
+    scope = read_scope(request.GET.dict(), now=now)
+    zone = zone_named(project.timezone)
+    tables = selectors.read_overview(project.pk, scope, zone=zone, now=now)
+    page = overview.build(tables)
+    features = selectors.feature_names(project)
+    return {
+        **_shared(project, scope, now, features, page.model_names),
+        "page": page,
+        "answer": sentences.answer(page.verdict, scope.period),
+        "basis": sentences.basis(page.verdict),
+        "month": date_format(now.astimezone(zone), "M"),
+        "live_url": request.get_full_path() if _moves(scope, now) else "",
+        "charts": {
+            "spend": pictures.spend(tables.now, known=pictures.feature_order(features)),
+            "latency": pictures.latency(page.times, page.series, scope.interval),
+            "calls": pictures.calls(page.times, page.series, scope.interval),
+            "first_token": pictures.first_token(page.times, page.series, scope.interval),
+        },
+    }
+
+
+def _shared(
+    project: Project, scope: Scope, now: datetime, features: Sequence[str], models: Sequence[str]
+) -> dict[str, Any]:
+    """What every page of figures shows around them: filters, and the words for what it looks at."""
+    return {
+        "project": project,
+        "scope": scope,
+        "now": now,
+        "where": words.where(scope),
+        "last": sentences.last(scope.period),
+        "before": sentences.before(scope.period),
+        "compared_with": words.compared_with(scope.period),
+        "filters": [
+            choice(
+                Dimension.FEATURE,
+                label=_("Feature"),
+                every=_("Every feature"),
+                chosen=scope.feature,
+                values=features,
+            ),
+            choice(Dimension.MODEL, label=_("Model"), every=_("Every model"), chosen=scope.model, values=models),
+        ],
+    }
+
+
+def _moves(scope: Scope, now: datetime) -> bool:
+    """True for a period that ends now, whose figures change by themselves."""
+    return scope.period.key != CUSTOM or scope.period.end >= now
+
+
+# --- Before the first call ----------------------------------------------------------------------------------
+
+
+@project_page()
+def first_call(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Asked every two seconds by the empty Overview: the waiting line, or the whole content once a call is there."""
+    now = clock.now()
+    if not wants_fragment(request):
+        return redirect("overview", project=project.slug)
+    if not selectors.has_calls(project):
+        return render(request, "dashboards/_waiting.html", _waiting(request, project, now))
+    request.GET = QueryDict()  # the waiting line's own parameters are not the Overview's
+    url = reverse("overview", kwargs={"project": project.slug})
+    response = render(request, "dashboards/_overview.html", {**_overview(request, project, now), "live_url": url})
+    response["HX-Retarget"], response["HX-Reswap"] = "#first-run", "outerHTML"
+    response["HX-Replace-Url"] = url
+    return response
+
+
+def _first_run(request: ProjectRequest, project: Project, now: datetime) -> dict[str, Any]:
+    chosen = request.GET.get("tab", "")
+    chosen = chosen if chosen in snippets.WAYS else next(iter(snippets.WAYS))
+    key = shown_once.first_key(request.session, project=project, now=now)
+    example = snippets.Example(
+        address=_address(request),
+        key=key or "YOUR_KEY",
+        trace_id=secrets.token_hex(16),
+        span_id=secrets.token_hex(8),
+        now=now,
+    )
+    return {
+        **_waiting(request, project, now),
+        "has_key": key is not None,
+        "snippet": snippets.WAYS[chosen](example),
+        "tab": chosen,
+        "address": example.address,
+        "ghosts": [_("Spend today"), _("Spend this month"), _("Error rate"), _("Latency, P99"), _("Tokens in, out")],
+        "sample_url": _url_if_any("sample_create"),
+    }
+
+
+def _waiting(request: ProjectRequest, project: Project, now: datetime) -> dict[str, Any]:
+    """What the waiting line and the help below it say; the help is told what arrived and was refused."""
+    since = _listening_since(request, now)
+    return {
+        "project": project,
+        "now": now,
+        "since": since,
+        "waited": _waited(now - since),
+        "intake": selectors.intake_of(project, since=now - INTAKE_LOOK_BACK),
+        "key_url": _url_if_any("settings_keys", project=project.slug),
+    }
+
+
+def _waited(length: timedelta) -> str:
+    """How long the page has been listening, from the first minute on."""
+    minutes = length // timedelta(minutes=1)
+    return _("%(minutes)d min") % {"minutes": minutes} if minutes else ""
+
+
+def _listening_since(request: ProjectRequest, now: datetime) -> datetime:
+    """When this page was opened: kept in its own address while it asks, and bounded, because anybody may write it."""
+    try:
+        since = datetime.fromtimestamp(int(request.GET.get("since", "")), tz=now.tzinfo)
+    except (ValueError, OverflowError, OSError):
+        return now
+    return since if now - timedelta(days=1) < since <= now else now
+
+
+def _address(request: ProjectRequest) -> str:
+    """Where calls are sent: the configured address, or on one's own machine the one that the browser used."""
+    if urlsplit(settings.PUBLIC_URL).hostname in LOCAL_HOSTS:
+        return f"{request.scheme}://{request.get_host()}"
+    return str(settings.PUBLIC_URL)
+
+
+def _url_if_any(name: str, **kwargs: str) -> str:
+    """The address of a page that may not exist; empty then."""
+    try:
+        return reverse(name, kwargs=kwargs)
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,41 @@
+"""Small words that several pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from apps.core.periods import CUSTOM, Period
+from apps.dashboards.scope import Scope
+from apps.telemetry.addresses import not_said
+from apps.telemetry.figures import Dimension, Interval
+
+STEPS = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "90d": "90 d"}
+
+
+def name_of(values: Sequence[str], dimension: str) -> str:
+    """A group of one dimension as a chart and a table call it."""
+    return values[0] or not_said(dimension)
+
+
+def by_interval(interval: Interval) -> str:
+    """How a chart is cut, as in `by hour`."""
+    return {
+        Interval.MINUTE: _("by minute"),
+        Interval.HOUR: _("by hour"),
+        Interval.DAY: _("by day"),
+        Interval.NONE: "",
+    }[interval]
+
+
+def compared_with(period: Period) -> str:
+    """What a change is measured against, short: `the 24 h before`."""
+    if period.key == CUSTOM:
+        return _("the time before")
+    return _("the %(length)s before") % {"length": STEPS[period.key].replace(" ", "\u00a0")}
+
+
+def where(scope: Scope) -> str:
+    """The environment a page looks at, as the beginning of a sentence."""
+    return _("All environments") if scope.environment is None else scope.environment or not_said(Dimension.ENVIRONMENT)

@@ -1,0 +1,193 @@
+"""Inputs and outputs as a conversation. Pure; shapes of OpenAI, Anthropic, Gemini and OpenTelemetry are understood.
+
+Whatever is not a list of messages becomes one message of its own, so that nothing is ever hidden: text as it is, any
+other value as indented JSON. Texts longer than `MOST_CHARS` are cut and say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+MOST_CHARS = 16_000
+MOST_MESSAGES = 60
+
+ROLES = {"system", "developer", "user", "assistant", "tool"}
+OTHER_NAMES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool", "bot": "assistant"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a message: prose, or something to be read letter by letter (code), with a title if it has one."""
+
+    text: str
+    is_code: bool = False
+    title: str = ""
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """Who says what. `role` is one of ROLES, or what else the client called it; `name` is a tool's or a person's."""
+
+    role: str
+    parts: tuple[Part, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The messages in order, and how many were left out of the middle."""
+
+    messages: tuple[Message, ...]
+    left_out: int = 0
+
+    @property
+    def first_part(self) -> tuple[Message, ...]:
+        """The messages before the gap, or all."""
+        return self.messages[: MOST_MESSAGES // 2] if self.left_out else self.messages
+
+    @property
+    def last_part(self) -> tuple[Message, ...]:
+        """The messages after the gap."""
+        return self.messages[MOST_MESSAGES // 2 :] if self.left_out else ()
+
+
+def read(input_: Any, output: Any, *, kind: str) -> Conversation:
+    """The conversation of a span. `kind` decides who speaks where a plain text was sent."""
+    asks, answers = ("tool", "tool") if kind == "tool" else ("user", "assistant")
+    found = [*_messages(input_, asks), *_messages(output, answers)]
+    if len(found) <= MOST_MESSAGES:
+        return Conversation(tuple(found))
+    half = MOST_MESSAGES // 2
+    return Conversation((*found[:half], *found[-half:]), left_out=len(found) - MOST_MESSAGES)
+
+
+def _messages(value: Any, role: str) -> Iterator[Message]:
+    if value is None or value == "":
+        return
+    if isinstance(value, str):
+        yield Message(role, (_prose(value),))
+    elif isinstance(value, list) and value and all(_is_message(item) for item in value):
+        for item in value:
+            yield _message(item, role)
+    elif isinstance(value, Mapping):
+        yield from _from_object(value, role)
+    else:
+        yield Message(role, (_code(value),))
+
+
+def _from_object(value: Mapping[str, Any], role: str) -> Iterator[Message]:
+    """A request or an answer as a whole: the messages within it."""
+    for name in ("system", "instructions", "system_instruction"):
+        if isinstance(value.get(name), str):
+            yield Message("system", (_prose(value[name]),))
+    for name in ("messages", "input", "contents", "message", "output"):
+        inner = value.get(name)
+        if isinstance(inner, list) and inner and all(_is_message(item) for item in inner):
+            yield from _messages(inner, role)
+            return
+        if isinstance(inner, Mapping) and _is_message(inner):
+            yield _message(inner, role)
+            return
+    choices = value.get("choices")
+    if isinstance(choices, list) and choices and all(_is_choice(item) for item in choices):
+        for item in choices:
+            yield _message(item["message"], role)
+    elif _is_message(value):
+        yield _message(value, role)
+    else:
+        yield Message(role, (_code(value),))
+
+
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, Mapping) and _is_message(value.get("message"))
+
+
+def _is_message(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not isinstance(value.get("role"), str):
+        return False
+    return any(name in value for name in ("content", "parts", "tool_calls", "function_call", "refusal"))
+
+
+def _message(value: Mapping[str, Any], role: str) -> Message:
+    said = value.get("role") or role
+    name = value.get("name") or value.get("tool_call_id") or ""
+    parts = [*_parts(value.get("content")), *_parts(value.get("parts")), *_parts(value.get("refusal"))]
+    for call in value.get("tool_calls") or []:
+        parts.append(_call(call))
+    if isinstance(value.get("function_call"), Mapping):
+        parts.append(_call({"function": value["function_call"]}))
+    lower = str(said).lower()
+    return Message(
+        OTHER_NAMES.get(lower, lower), tuple(parts) or (Part(""),), name=name if isinstance(name, str) else ""
+    )
+
+
+def _parts(content: Any) -> Iterable[Part]:
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [_prose(content)]
+    if isinstance(content, Sequence):
+        return [_part(item) for item in content]
+    return [_part(content)]
+
+
+def _part(item: Any) -> Part:
+    if isinstance(item, str):
+        return _prose(item)
+    if not isinstance(item, Mapping):
+        return _code(item)
+    kind = item.get("type", "")
+    for name in ("text", "content", "thinking"):
+        if kind in {"", "text", "input_text", "output_text", "refusal", "thinking", "reasoning"} and isinstance(
+            item.get(name), str
+        ):
+            return replace(_prose(item[name]), title=kind if kind in {"thinking", "reasoning"} else "")
+    if kind in {"tool_use", "tool_call"} or "functionCall" in item:
+        return _call(item.get("functionCall", item))
+    if kind in {"tool_result", "tool_call_response"}:
+        inner = next((item[name] for name in ("content", "response", "result") if name in item), None)
+        return replace(_prose(inner) if isinstance(inner, str) else _code(inner), title="tool result")
+    return _code(item)
+
+
+def _call(call: Any) -> Part:
+    """A call of a tool as it would be written: `lookup_order(order="70-4412")`."""
+    if not isinstance(call, Mapping):
+        return _code(call)
+    function = call.get("function") if isinstance(call.get("function"), Mapping) else call
+    assert isinstance(function, Mapping)
+    given = next((function[name] for name in ("arguments", "input", "args") if name in function), None)
+    arguments = _loaded(given)
+    name = str(function.get("name") or "tool")
+    if not isinstance(arguments, Mapping):
+        return _cut(f"{name}({'' if arguments is None else json.dumps(arguments, ensure_ascii=False)})", is_code=True)
+    written = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
+    return _cut(f"{name}({written})", is_code=True)
+
+
+def _loaded(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _prose(text: str) -> Part:
+    """A text; one that is JSON by itself (a tool's answer) is shown as code."""
+    loaded = _loaded(text) if text[:1] in {"{", "["} else text
+    return _cut(text) if isinstance(loaded, str) else _code(loaded)
+
+
+def _code(value: Any) -> Part:
+    return _cut(json.dumps(value, ensure_ascii=False, indent=2), is_code=True)
+
+
+def _cut(text: str, *, is_code: bool = False) -> Part:
+    return Part(text[:MOST_CHARS], is_code=is_code, is_cut=len(text) > MOST_CHARS)

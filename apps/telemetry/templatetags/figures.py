@@ -1,0 +1,88 @@
+"""Tags of the pages of figures: names of groups, and links that narrow a page to one of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from apps.core.formats import SPACE
+from apps.core.templatetags.ui import changed_query
+from apps.telemetry.addresses import not_said, write_value
+from apps.telemetry.selectors.traces import Trace
+
+register = template.Library()
+
+
+@register.simple_tag
+def group_name(value: str, dimension: str) -> SafeString | str:
+    """The group's name; in gray when its calls did not say one."""
+    return value or format_html('<span class="muted">{}</span>', not_said(dimension))
+
+
+@register.simple_tag(takes_context=True)
+def filter_query(context: template.Context, dimension: str, value: str) -> str:
+    """This page's address narrowed to one group."""
+    request: Any = context.get("request")
+    parameters: QueryDict = request.GET
+    return changed_query(parameters, {dimension: write_value(value)})
+
+
+@register.simple_tag
+def trace_url(project: Any, trace_id: str, started_at: datetime) -> str:
+    """The address of a trace; it carries the time, so that it is found in one partition."""
+    url = reverse("trace", kwargs={"project": project.slug, "trace_id": trace_id})
+    return f"{url}?{urlencode({'at': started_at.isoformat()})}"
+
+
+@register.simple_tag
+def parameter(name: str, value: str) -> str:
+    """`name=value` for the end of an address."""
+    return urlencode({name: value})
+
+
+@register.filter
+def first_said(trace: Trace, name: str) -> str:
+    """The first value of a text field that a span of the trace has."""
+    return trace.first(name)
+
+
+@register.filter
+def first_ttft(trace: Trace) -> int | None:
+    """The time to the first token of the first model call that has one."""
+    return next((span.ttft_ms for span in trace.spans if span.counted and span.ttft_ms is not None), None)
+
+
+@register.filter
+def plain(value: float) -> str:
+    """A number for an SVG attribute, whatever the language of the page."""
+    return f"{value:g}"
+
+
+@register.filter
+def axis_ms(value: int) -> str:
+    """A round time on an axis: `0 s`, `500 ms`, `1.5 s`, `20 min`."""
+    size, unit = next((each for each in ((60_000, "min"), (1000, "s"), (1, "ms")) if value >= each[0]), (1, "s"))
+    return f"{value / size:g}{SPACE}{unit}"
+
+
+ROLES = {
+    "system": gettext_lazy("System"),
+    "developer": gettext_lazy("Developer"),
+    "user": gettext_lazy("User"),
+    "assistant": gettext_lazy("Assistant"),
+    "tool": gettext_lazy("Tool"),
+}
+
+
+@register.simple_tag
+def role_name(role: str) -> str:
+    """Who speaks."""
+    return str(ROLES.get(role, role))
