@@ -5,6 +5,9 @@ from django.urls import path
 from apps.telemetry import views
 
 urlpatterns = [
+    path("sample", views.sample_create, name="sample_create"),
+    path("p/<slug:project>/sample", views.sample, name="sample"),
+    path("p/<slug:project>/sample/remove", views.sample_remove, name="sample_remove"),
     path("p/<slug:project>/traces", views.traces, name="traces"),
     path("p/<slug:project>/traces/<str:trace_id>.json", views.trace_json, name="trace_json"),
     path("p/<slug:project>/traces/<str:trace_id>", views.trace, name="trace"),

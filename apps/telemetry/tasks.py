@@ -1,0 +1,39 @@
+"""Jobs of telemetry. Each only says when; what is to be done stands in the database."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core import clock
+from apps.telemetry.services import forgetting, partitions, sample
+
+
+@shared_task(name="telemetry.load_sample")
+def load_sample(*, project_id: int, **_newer: object) -> None:
+    """Fill a sample project to its end."""
+    while sample.load_next(project_id, now=clock.now()):
+        pass
+
+
+@shared_task(name="telemetry.resume_samples")
+def resume_samples(**_newer: object) -> None:
+    """Go on with samples whose loading was cut off."""
+    sample.resume_samples(now=clock.now())
+
+
+@shared_task(name="telemetry.forget_project")
+def forget_project(*, project_id: int, **_newer: object) -> None:
+    """Delete the telemetry of a project that was deleted."""
+    forgetting.forget_project(project_id)
+
+
+@shared_task(name="telemetry.forget_orphans")
+def forget_orphans(**_newer: object) -> None:
+    """Delete telemetry that a deleted project left behind."""
+    forgetting.forget_orphans()
+
+
+@shared_task(name="telemetry.keep_partitions")
+def keep_partitions(**_newer: object) -> None:
+    """Make the day partitions of the coming week."""
+    partitions.keep_ahead(now=clock.now())
