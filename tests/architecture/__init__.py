@@ -1,0 +1,1 @@
+"""Rules that a machine can check: what the import contracts in pyproject.toml cannot see."""
