@@ -6,12 +6,13 @@ Every variable is read here and nowhere else, so that `docs/configuration.md` ca
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.secret_files import made_once
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
@@ -68,10 +69,9 @@ class Env:
     def secret(self, name: str, *, file: Path) -> str:
         """A secret from the variable, from the file named by `<name>_FILE`, or from `file`, made on first use.
 
-        A made secret has 256 random bits and is readable by its owner alone. Raises ImproperlyConfigured for a
-        secret under 32 characters or with fewer than 8 different ones.
+        Raises ImproperlyConfigured for a secret under 32 characters or with fewer than 8 different ones.
         """
-        value = self.text(name) or self.file_content(f"{name}_FILE") or _made_once(file)
+        value = self.text(name) or self.file_content(f"{name}_FILE") or made_once(file)
         if len(value) < 32 or len(set(value)) < 8 or value.lower().startswith(("change", "secret", "django-insecure")):
             raise ImproperlyConfigured(
                 f"{name} is too short or looks like a sample. Use at least 32 random characters, "
@@ -87,20 +87,3 @@ def with_password(url: str, password: str) -> str:
         return url
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{place}"))
-
-
-def _made_once(file: Path) -> str:
-    """The content of the file, created with a new secret if nobody has done so yet (safe against a race)."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(secrets.token_urlsafe(48) + "\n")
-        # A hard link appears whole or not at all, and only the first of several starters wins.
-        os.link(fresh, file)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink(missing_ok=True)
-    return file.read_text().strip()

@@ -20,8 +20,9 @@ WORKER = (
 )
 BEAT = ("python", "-m", "celery", "-A", "llmops_site", "beat", "--loglevel", "INFO")
 PREPARE = ("python", "manage.py", "prepare")
+SECRETS = ("python", "manage.py", "make_secrets")
 
-COMMANDS = {"prepare": PREPARE, "web": WEB, "worker": WORKER, "beat": BEAT}
+COMMANDS = {"secrets": SECRETS, "prepare": PREPARE, "web": WEB, "worker": WORKER, "beat": BEAT}
 
 
 def command(name: str, *, host: str = "127.0.0.1", port: int = 8000) -> list[str]:

@@ -35,5 +35,6 @@ def _fingerprint() -> str:
     for finder in get_finders():
         for name, storage in finder.list([]):
             found = Path(storage.path(name)).stat()
-            seen.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+            # Whole seconds: container images do not keep more.
+            seen.update(f"{name}\0{found.st_size}\0{int(found.st_mtime)}\n".encode())
     return seen.hexdigest()

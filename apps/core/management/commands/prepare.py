@@ -23,11 +23,15 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--quiet-link` leaves the set-up link to the caller."""
+        """`--static-only` is for building an image, where there is no database."""
+        parser.add_argument("--static-only", action="store_true", help="collect the static files and nothing else")
         parser.add_argument("--quiet-link", action="store_true", help="do not print the link for the first account")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it all, one line each. Raises CommandError with a sentence that says what to change."""
+        if options["static_only"]:
+            self._step("static files", statics.collect)
+            return
         self._wait_for_database()
         with connection.cursor() as cursor:
             # A migration may take longer than a page; and two starts at once must not migrate side by side.
