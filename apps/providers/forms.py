@@ -75,12 +75,7 @@ class EndForm(forms.Form):
 class SearchForm(forms.Form):
     """A search in the price book. `model` and `provider` fill the form for an own price."""
 
-    q = forms.CharField(
-        label=_("Find a model"),
-        max_length=MAX_NAME_LENGTH,
-        required=False,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
-    )
+    q = forms.CharField(max_length=MAX_NAME_LENGTH, required=False)
     cursor = forms.IntegerField(required=False, min_value=1, max_value=2**62)
     model = forms.CharField(max_length=MAX_NAME_LENGTH, required=False)
     provider = forms.CharField(max_length=64, required=False)
