@@ -37,9 +37,9 @@ def _require_name(name: str, *, limit: int) -> None:
         raise Invalid(name=[f"Use lower-case letters, digits, dots, hyphens and underscores, at most {limit} of them."])
 
 
-def _lock(project_id: int) -> None:
-    """Lock the project's row, so that names are counted and made by one at a time."""
-    Project.objects.select_for_update(no_key=True).filter(pk=project_id).values_list("pk").first()
+def _lock(project_id: int) -> bool:
+    """Lock the project's row, so that names are counted and made by one at a time; False when it is gone."""
+    return Project.objects.select_for_update(no_key=True).filter(pk=project_id).values_list("pk").first() is not None
 
 
 @transaction.atomic
@@ -214,7 +214,8 @@ def _write_environments(project_id: int, names: list[str], now: datetime) -> Non
     known = set(rows.filter(slug__in=names).values_list("slug", flat=True))
     if known.issuperset(names):
         return _note_day(rows, names, now)
-    _lock(project_id)
+    if not _lock(project_id):
+        return None  # deleted while a call of it was under way
     known = set(rows.values_list("slug", flat=True))
     last = rows.aggregate(last=Max("position"))["last"] or 0
     Environment.objects.bulk_create(
@@ -229,7 +230,8 @@ def _write_features(project_id: int, names: list[str], now: datetime) -> None:
     known = set(rows.filter(slug__in=names).values_list("slug", flat=True))
     if known.issuperset(names):
         return _note_day(rows, names, now)
-    _lock(project_id)
+    if not _lock(project_id):
+        return None  # deleted while a call of it was under way
     known = set(rows.values_list("slug", flat=True))
     Feature.objects.bulk_create(
         Feature(project_id=project_id, slug=name, made_by_call=True, created_at=now)
