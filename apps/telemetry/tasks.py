@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core import clock
-from apps.telemetry.services import forgetting, partitions, sample
+from apps.telemetry.services import forgetting, partitions, rollups, sample
 
 
 @shared_task(name="telemetry.load_sample")
@@ -37,3 +37,9 @@ def forget_orphans(**_newer: object) -> None:
 def keep_partitions(**_newer: object) -> None:
     """Make the day partitions of the coming week."""
     partitions.keep_ahead(now=clock.now())
+
+
+@shared_task(name="telemetry.roll_up")
+def roll_up(**_newer: object) -> None:
+    """Write the cost records of hours whose spans changed; the next run goes on where this one stops."""
+    rollups.roll_up()
