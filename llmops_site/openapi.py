@@ -1,0 +1,129 @@
+"""The OpenAPI document: the JSON API as DRF knows it, the hot doors beside it, and what all operations share.
+
+`manage.py spectacular` writes it to a file; `/api/schema/` serves it and `/api/docs/` shows it to whoever is signed in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from apps.core.permissions import person_page
+from apps.projects.access import ProjectApi
+from apps.telemetry import openapi as telemetry
+
+HOT_DOORS = {"/api/v1/telemetry": {"post": telemetry.operation}}
+
+ERROR = {
+    "type": "object",
+    "description": "Every failure has this shape. Programs branch on the code, people read the message.",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "code": {"type": "string", "description": "Stable."},
+                "message": {"type": "string", "description": "A sentence that says what to change."},
+                "details": {"description": "Such as the fields that need a change, each with its sentences."},
+            },
+            "required": ["code", "message", "details"],
+        }
+    },
+    "required": ["error"],
+}
+PROJECT = {
+    "in": "header",
+    "name": "X-Project",
+    "schema": {"type": "string"},
+    "description": "The project's slug. People who are in several projects need it; a key belongs to one project.",
+}
+EVERYWHERE = {
+    "401": "No usable key was sent and nobody is signed in.",
+    "403": "The scope or the role does not allow it.",
+}
+NOT_FOUND = {"404": "There is nothing here, or it is not shared with the caller."}
+UNREADABLE = {"400": "The body is not JSON.", "415": "The body is not said to be JSON."}
+INVALID = {"422": "A field needs a change, or the project is not named; details say which."}
+
+_schema_view = SpectacularJSONAPIView.as_view()
+
+
+@person_page
+@require_safe
+def api_schema(request: HttpRequest) -> HttpResponseBase:
+    """The document as JSON."""
+    return _schema_view(request)
+
+
+@person_page
+@require_safe
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """The document to read and to try, with the reader's own rights."""
+    return render(request, "api_docs.html")
+
+
+class KeyOrSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The two ways in, and per method the scope and the role they need, from what the view declares."""
+
+    target_class = "apps.projects.access.KeyOrSession"
+    name = ["key", "session"]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        """How a caller says who they are."""
+        return [
+            {"type": "http", "scheme": "bearer", "description": "An API key. Basic and x-api-key are understood too."},
+            {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": settings.SESSION_COOKIE_NAME,
+                "description": "The session of somebody signed in. Changes need the X-CSRFToken header as well.",
+            },
+        ]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
+        """What this method of this view asks for."""
+        view = auto_schema.view
+        assert isinstance(view, ProjectApi)
+        scope, role = view.permission.scope_for(auto_schema.method), view.permission.role_for(auto_schema.method)
+        return [{name: [needed]} for name, needed in (("key", scope), ("session", role)) if needed]
+
+
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A drf-spectacular hook: add the hot doors and, to every operation, its needs and its errors."""
+    components = result.setdefault("components", {}).setdefault("schemas", {})
+    components |= {"Error": ERROR, **telemetry.schemas()}
+    for path, methods in HOT_DOORS.items():
+        result["paths"][path] = {method: operation() for method, operation in methods.items()}
+    for path, methods in result["paths"].items():
+        for operation in methods.values():
+            _complete_operation(path, operation)
+    result["components"]["schemas"] = dict(sorted(components.items()))
+    result["paths"] = dict(sorted(result["paths"].items()))
+    return result
+
+
+def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+    # The views let everybody in and decide later, from which drf-spectacular concludes that nothing is needed.
+    operation["security"] = [way for way in operation["security"] if way]
+    ways = {name: needed for way in operation["security"] for name, needed in way.items()}
+    needs = [f"a key with the scope `{scope}`" for scope in ways.get("key", [])]
+    needs += [f"a session with the role {role} or above" for role in ways.get("session", [])]
+    operation["description"] = f"{operation.get('description', '')}\n\nNeeds {' or '.join(needs)}.".strip()
+    if "session" in ways:
+        operation["parameters"] = [*operation.get("parameters", []), PROJECT]
+    failures = EVERYWHERE | (NOT_FOUND if "session" in ways else {})
+    if path not in HOT_DOORS:
+        failures |= UNREADABLE if "requestBody" in operation else {}
+        failures |= INVALID if "requestBody" in operation or "parameters" in operation else {}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for status, description in failures.items():
+        operation["responses"].setdefault(status, {"description": description, "content": content})
+    for status, response in operation["responses"].items():
+        response["description"] = response["description"] or ("Made." if status == "201" else "Done.")
+    operation["responses"] = dict(sorted(operation["responses"].items()))
