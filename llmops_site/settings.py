@@ -328,9 +328,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Prodworthy",
     "DESCRIPTION": "Is this LLM feature production-ready, and is it still? Answered with evidence.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "llmops_site.openapi.complete"],
 }
 
 # --- Intake -------------------------------------------------------------------------------------------------------
