@@ -8,3 +8,10 @@ class TelemetryConfig(AppConfig):
 
     name = "apps.telemetry"
     label = "telemetry"
+
+    def ready(self) -> None:
+        """Let readiness ask whether somebody still rolls up."""
+        from apps.core import readiness
+        from apps.telemetry import health
+
+        readiness.register("roll-ups", health.roll_ups)

@@ -33,7 +33,7 @@ def read_by_tests() -> set[str]:
 
 def test_every_variable_that_is_read_is_documented() -> None:
     documented = set(re.findall(rf"`({NAME})`", PAGE))
-    for name in sorted((read_by_settings() | read_by_compose() | read_by_tests()):
+    for name in sorted(read_by_settings() | read_by_compose() | read_by_tests()):
         assert name in documented, f"say in docs/configuration.md what {name} means"
 
 
