@@ -198,6 +198,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "roll-up-dirty-hours": {"task": "telemetry.roll_up", "schedule": timedelta(seconds=10)},
     "make-partitions-ahead": {"task": "telemetry.keep_partitions", "schedule": timedelta(hours=1)},
+    "resume-samples": {"task": "telemetry.resume_samples", "schedule": timedelta(seconds=30)},
+    "forget-orphans": {"task": "telemetry.forget_orphans", "schedule": timedelta(hours=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},
 }
