@@ -37,7 +37,7 @@ def spans() -> list[calls.Span]:
     return whole.spans(0, len(whole))
 
 
-def test_shows_every_real_call_once(spans: list[calls.Span]):
+def test_shows_every_real_call_once(spans: list[calls.Span]) -> None:
     shown = Counter(
         (span["service"], span["input_tokens"], span["output_tokens"]) for span in spans if span["kind"] == "llm"
     )
@@ -45,7 +45,7 @@ def test_shows_every_real_call_once(spans: list[calls.Span]):
     assert shown == real
 
 
-def test_holds_the_trace_that_its_origin_describes():
+def test_holds_the_trace_that_its_origin_describes() -> None:
     real = trace.real_calls()
     sums = {
         service: (
@@ -58,7 +58,7 @@ def test_holds_the_trace_that_its_origin_describes():
     assert sums == {"conv": (19_366, 22_361_870, 4_088_665), "code": (8_819, 18_059_974, 245_896)}
 
 
-def test_keeps_the_moment_within_the_hour(spans: list[calls.Span]):
+def test_keeps_the_moment_within_the_hour(spans: list[calls.Span]) -> None:
     begins = END - timedelta(days=30)
     moments = Counter(
         (datetime.fromisoformat(span["started_at"]) - begins) % timedelta(hours=1)
@@ -68,7 +68,7 @@ def test_keeps_the_moment_within_the_hour(spans: list[calls.Span]):
     assert moments == Counter(timedelta(milliseconds=call.offset_ms) for call in trace.real_calls())
 
 
-def test_lies_within_the_thirty_days_before(spans: list[calls.Span]):
+def test_lies_within_the_thirty_days_before(spans: list[calls.Span]) -> None:
     starts = [datetime.fromisoformat(span["started_at"]) for span in spans]
     assert min(starts) > END - timedelta(days=30, minutes=1)
     assert max(starts) < END
@@ -76,13 +76,13 @@ def test_lies_within_the_thirty_days_before(spans: list[calls.Span]):
     assert sum(start > END - timedelta(hours=1) for start in starts) > 20
 
 
-def test_is_the_same_each_time(spans: list[calls.Span]):
+def test_is_the_same_each_time(spans: list[calls.Span]) -> None:
     again = calls.Sample(END)
     assert [span for first in range(0, len(again), 7_000) for span in again.spans(first, first + 7_000)] == spans
     assert len({span["span_id"] for span in spans}) == len(spans)
 
 
-def test_has_what_the_pages_show(spans: list[calls.Span]):
+def test_has_what_the_pages_show(spans: list[calls.Span]) -> None:
     made = [span for span in spans if span["kind"] == "llm"]
     assert len({span["feature"] for span in made}) == 5
     assert {span["kind"] for span in spans} >= {"llm", "chain", "retriever", "agent", "tool"}
@@ -93,7 +93,7 @@ def test_has_what_the_pages_show(spans: list[calls.Span]):
     assert changed_at > max(span["started_at"] for span in replies if span["prompt_version"] == "1.4.0")
 
 
-def test_is_taken_by_the_intake_to_the_last_span(spans: list[calls.Span]):
+def test_is_taken_by_the_intake_to_the_last_span(spans: list[calls.Span]) -> None:
     body = wire.read_body(sample._encode({"spans": spans}), max_items=len(spans))
     read, _, rejected = wire.read_spans(body.spans, project_id=1, received_at=END, keep_since=END - timedelta(days=400))
     assert rejected == []
@@ -145,7 +145,7 @@ def count(table: str, project_id: int) -> int:
 
 @pytest.mark.django_db(transaction=True)
 class TestSampleProject:
-    def test_is_made_and_filled_by_one_click(self, owner: User, small: int):
+    def test_is_made_and_filled_by_one_click(self, owner: User, small: int) -> None:
         browser = page_client(owner)
         answer = browser.post("/sample")
         made = Project.objects.get(is_sample=True)
@@ -162,13 +162,13 @@ class TestSampleProject:
         assert "Sample data" in page
         assert "CC BY 4.0" in page
 
-    def test_is_the_same_for_a_second_click(self, owner: User):
+    def test_is_the_same_for_a_second_click(self, owner: User) -> None:
         browser = page_client(owner)
         first, second = browser.post("/sample"), browser.post("/sample")
         assert first.headers["Location"] == second.headers["Location"]
         assert Project.objects.filter(is_sample=True).count() == 1
 
-    def test_goes_on_after_a_crash_without_storing_anything_twice(self, waiting: Project, small: int):
+    def test_goes_on_after_a_crash_without_storing_anything_twice(self, waiting: Project, small: int) -> None:
         assert sample.load_next(waiting.pk, now=NOW)
         stored = count("telemetry_span", waiting.pk)
         # The part was stored, and the process died before it could say so.
@@ -179,11 +179,11 @@ class TestSampleProject:
         fill(waiting)
         assert rows("SELECT count(*) FROM telemetry_span WHERE counted") == [(small,)]
 
-    def test_is_resumed_by_schedule_when_its_wake_up_call_was_lost(self, waiting: Project):
+    def test_is_resumed_by_schedule_when_its_wake_up_call_was_lost(self, waiting: Project) -> None:
         sample.resume_samples(now=NOW)
         assert SampleLoad.objects.get(pk=waiting.pk).finished_at is not None
 
-    def test_tells_how_far_it_is(self, waiting: Project, owner: User, small: int):
+    def test_tells_how_far_it_is(self, waiting: Project, owner: User, small: int) -> None:
         sample.load_next(waiting.pk, now=NOW)
         browser = page_client(owner)
         fragment = browser.get(f"/p/{waiting.slug}/sample", headers={"HX-Request": "true"}).content.decode()
@@ -195,7 +195,9 @@ class TestSampleProject:
         page = browser.get(f"/p/{waiting.slug}/sample").content.decode()
         assert "ISCA 2024" in page
 
-    def test_is_removed_with_everything_in_it_and_nothing_else(self, waiting: Project, owner: User, project: Project):
+    def test_is_removed_with_everything_in_it_and_nothing_else(
+        self, waiting: Project, owner: User, project: Project
+    ) -> None:
         fill(waiting)
         keep(project)
         before = {table: count(table, project.pk) for table in TABLES}
@@ -210,14 +212,16 @@ class TestSampleProject:
         actions = AuditEntry.objects.filter(project_id=waiting.pk).values_list("action", flat=True)
         assert {"telemetry.sample_created", "telemetry.sample_removed", "projects.deleted"} <= set(actions)
 
-    def test_is_removed_by_an_admin_alone(self, waiting: Project):
+    def test_is_removed_by_an_admin_alone(self, waiting: Project) -> None:
         viewer = make_member(waiting).user
         browser = page_client(viewer)
         assert browser.post(f"/p/{waiting.slug}/sample/remove").status_code == 403
         assert "Remove sample data" not in browser.get(f"/p/{waiting.slug}/").content.decode()
         assert Project.objects.filter(pk=waiting.pk).exists()
 
-    def test_leaves_nothing_when_it_is_removed_while_it_fills(self, waiting: Project, owner: User, monkeypatch):
+    def test_leaves_nothing_when_it_is_removed_while_it_fills(
+        self, waiting: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def store_late(batches: list[Batch]) -> object:
             sample.remove_sample(project=Project.objects.get(pk=waiting.pk), actor=actor_of(owner), now=NOW)
             return store(batches)
@@ -236,7 +240,7 @@ def keep(project: Project) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_deletes_by_schedule_what_a_deleted_project_left_behind(span_tables: None, project: Project):
+def test_deletes_by_schedule_what_a_deleted_project_left_behind(span_tables: None, project: Project) -> None:
     gone = make_project("Gone")
     keep(project)
     keep(gone)
@@ -248,20 +252,20 @@ def test_deletes_by_schedule_what_a_deleted_project_left_behind(span_tables: Non
 
 
 @pytest.mark.django_db
-def test_never_forgets_a_project_that_exists(project: Project):
+def test_never_forgets_a_project_that_exists(project: Project) -> None:
     with pytest.raises(forgetting.ProjectStillExists):
         forgetting.forget_project(project.pk)
 
 
 @pytest.mark.django_db
-def test_does_not_remove_a_project_that_is_no_sample(project: Project, alice_client: Client):
+def test_does_not_remove_a_project_that_is_no_sample(project: Project, alice_client: Client) -> None:
     alice_client.post(f"/p/{project.slug}/sample/remove")
     assert Project.objects.filter(pk=project.pk).exists()
     assert alice_client.get(f"/p/{project.slug}/sample").status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
-def test_is_made_and_removed_by_command(owner: User, capsys: pytest.CaptureFixture[str]):
+def test_is_made_and_removed_by_command(owner: User, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("sample", owner=owner.email)
     assert "is ready" in capsys.readouterr().out
     assert SampleLoad.objects.get().finished_at is not None
@@ -273,7 +277,7 @@ def test_is_made_and_removed_by_command(owner: User, capsys: pytest.CaptureFixtu
         call_command("sample", owner="nobody@example.com")
 
 
-def test_empties_every_table_that_names_a_project(db: None):
+def test_empties_every_table_that_names_a_project(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.columns WHERE column_name = 'project_id' AND table_name LIKE"
