@@ -63,7 +63,7 @@ def _whole(values: ArrayLike) -> Integers:
     array = np.asarray(values)
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise HistogramError("a histogram counts whole numbers only")
-    whole = array.astype(np.int64)
+    whole = array.astype(np.int64, copy=False)
     if whole.size and int(whole.min()) < 0:
         raise HistogramError("a histogram counts no negative numbers")
     return whole
@@ -88,17 +88,19 @@ def _lows_literal() -> str:
 
 
 def _add_up(keys: Integers, counts: Integers, end: int) -> tuple[Integers, Integers]:
-    """The distinct keys in order, all below `end`, with the sum of the counts of each; some sums may be 0.
+    """The distinct keys in order, all below `end`, with the sum of the counts of each, where that is not 0.
 
-    Counting into an array of all keys is some thirty times faster than sorting them, when the array is not
-    much larger than the input. It adds in floats, which are exact up to 2**53.
+    Counting into an array of all possible keys is some thirty times faster than sorting the keys, when the array
+    is not much larger than the input. It adds in floats, which are exact up to 2**53.
     """
     if end <= DENSE_FACTOR * len(keys) and int(counts.sum()) < 2**53:
-        return np.arange(end, dtype=np.int64), np.bincount(keys, weights=counts, minlength=end).astype(np.int64)
+        dense = np.bincount(keys, weights=counts, minlength=end)
+        filled = np.flatnonzero(dense)
+        return filled, dense[filled].astype(np.int64)
     distinct, index = np.unique(keys, return_inverse=True)
     sums = np.zeros(len(distinct), dtype=np.int64)
     np.add.at(sums, index, counts)
-    return distinct, sums
+    return distinct[sums > 0], sums[sums > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,7 @@ class LogHistogram:
             raise HistogramError("groups, buckets and counts have different lengths")
         if len(group) and (int(group.max()) >= size or int(bucket.max()) >= BUCKETS):
             raise HistogramError("a histogram or bucket number is too large")
-        keys, sums = _add_up(group * BUCKETS + bucket, count, size * BUCKETS)
-        filled = sums > 0
-        return cls(size, keys[filled], sums[filled])
+        return cls(size, *_add_up(group * BUCKETS + bucket, count, size * BUCKETS))
 
     @classmethod
     def of_values(cls, groups: ArrayLike, values: ArrayLike, size: int) -> LogHistogram:
@@ -140,12 +140,13 @@ class LogHistogram:
         if np.any(lengths % PAIR.itemsize):
             raise HistogramError("a packed histogram was cut")
         pairs = np.frombuffer(b"".join(parts), dtype=PAIR)
-        return cls.of_counts(
-            np.repeat(np.asarray(groups, dtype=np.int64), lengths // PAIR.itemsize),
-            pairs["bucket"].astype(np.int64),
-            pairs["count"].astype(np.int64),
-            size,
-        )
+        if len(pairs) and int(pairs["bucket"].max()) >= BUCKETS:
+            raise HistogramError("a bucket number is too large")
+        places = _whole(groups)
+        if len(places) and int(places.max()) >= size:
+            raise HistogramError("a histogram's number is too large")
+        keys = np.repeat(places * BUCKETS, lengths // PAIR.itemsize) + pairs["bucket"]
+        return cls(size, *_add_up(keys, pairs["count"].astype(np.int64), size * BUCKETS))
 
     def totals(self) -> Integers:
         """How many values each histogram holds."""
