@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from apps.core import formats, money
@@ -95,7 +96,7 @@ class Event:
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """A button of the legend; `color` and `dash` are class names of the style sheet."""
+    """A button of the legend; `slot` and `dash` end class names of the style sheet."""
 
     index: int
     name: str
@@ -149,7 +150,7 @@ def with_other(series: Sequence[Series], *, most: int = 8, name: str = "other") 
     by_size = sorted(series, key=lambda each: sum(value or 0 for value in each.floats()), reverse=True)
     kept = {each.name for each in by_size[: most - 1]}
     rest = [each for each in series if each.name not in kept]
-    summed = [_sum(column) for column in zip(*(each.floats() for each in rest), strict=True)]
+    summed = [_sum(column) for column in zip(*(each.values for each in rest), strict=True)]
     return [*(each for each in series if each.name in kept), Series(name, summed, OTHER_SLOT)]
 
 
@@ -168,13 +169,12 @@ def lines(
     is_tall: bool = False,
 ) -> Chart:
     """A line for each series over time. `end_labels` writes name and last value at the end of each line."""
-    divisor, suffix = unit.scale(_biggest(series, targets))
-    traces = [_line(each, times, divisor) for each in series]
-    heights = [each.floats() for each in series]
-    layout = _layout(times, unit, divisor, suffix, targets, events, heights, from_zero=from_zero)
+    plot = _Plot(times, series, unit, targets, events, [each.floats() for each in series], from_zero)
+    layout = _layout(plot)
     if end_labels and times:
-        layout["annotations"] += _end_labels(series, times, unit, divisor, from_zero=from_zero)
-    return _chart(id, title, subtitle, times, series, unit, {"data": traces, "layout": layout}, is_tall, "line")
+        layout["annotations"] += _end_labels(plot)
+    figure = {"data": [_line(plot, each) for each in series], "layout": layout}
+    return _chart(plot, figure, id=id, title=title, subtitle=subtitle, is_tall=is_tall)
 
 
 def stacked_bars(
@@ -190,23 +190,10 @@ def stacked_bars(
     is_tall: bool = False,
 ) -> Chart:
     """A bar for each time, stacked from the series in their order."""
-    columns = zip(*(each.floats() for each in series), strict=True)
-    total = Series("", [_sum(column) for column in columns])
-    divisor, suffix = unit.scale(_biggest([total], targets))
-    traces = [
-        {
-            "type": "bar",
-            "name": html.escape(each.name, quote=False),
-            "x": [_iso(time) for time in times],
-            "y": _divided(each, divisor),
-            "marker": {"color": color(each.slot)},
-            "hovertemplate": "%{customdata}",
-        }
-        for each in series
-    ]
-    layout = _layout(times, unit, divisor, suffix, targets, events, [total.floats()], from_zero=True)
-    layout["barmode"] = "stack"
-    return _chart(id, title, subtitle, times, series, unit, {"data": traces, "layout": layout}, is_tall, "bar")
+    totals = [_sum(column) for column in zip(*(each.floats() for each in series), strict=True)]
+    plot = _Plot(times, series, unit, targets, events, [totals])
+    figure = {"data": [_bar(plot, each) for each in series], "layout": {**_layout(plot), "barmode": "stack"}}
+    return _chart(plot, figure, id=id, title=title, subtitle=subtitle, is_tall=is_tall)
 
 
 def color(slot: int) -> str:
@@ -214,18 +201,56 @@ def color(slot: int) -> str:
     return OTHER_COLOR if slot == OTHER_SLOT else PALETTE[slot - 1]
 
 
-def _line(series: Series, times: Sequence[datetime], divisor: float) -> dict[str, Any]:
-    values = series.floats()
-    trace: dict[str, Any] = {
-        "type": "scatter",
-        "mode": "lines",
+@dataclass(frozen=True)
+class _Plot:
+    """What a figure is made of. `heights` are the rows of values that the eye sees: lines, or tops of bars."""
+
+    times: Sequence[datetime]
+    series: Sequence[Series]
+    unit: Unit
+    targets: Sequence[Target]
+    events: Sequence[Event]
+    heights: Sequence[Sequence[float | None]]
+    from_zero: bool = True
+
+    @cached_property
+    def known(self) -> list[float]:
+        """All heights that are known."""
+        return [height for row in self.heights for height in row if height is not None]
+
+    @cached_property
+    def scale(self) -> tuple[float, str]:
+        """Divisor and suffix of the axis."""
+        sizes = [*(abs(height) for height in self.known), *(abs(float(target.value)) for target in self.targets)]
+        return self.unit.scale(max(sizes, default=0.0))
+
+    def on_axis(self, value: float | int | Decimal) -> float:
+        """A value on the axis's scale, without the noise of a binary division."""
+        return float(f"{float(value) / self.scale[0]:.10g}")
+
+
+def _trace(plot: _Plot, series: Series) -> dict[str, Any]:
+    return {
         "name": html.escape(series.name, quote=False),
-        "x": [_iso(time) for time in times],
-        "y": _divided(series, divisor),
-        "line": {"color": color(series.slot), "dash": dash(series.slot)},
-        "connectgaps": False,
+        "x": [_iso(time) for time in plot.times],
+        "y": [None if value is None else plot.on_axis(value) for value in series.floats()],
         "hovertemplate": "%{customdata}",
     }
+
+
+def _bar(plot: _Plot, series: Series) -> dict[str, Any]:
+    return {**_trace(plot, series), "type": "bar", "marker": {"color": color(series.slot)}}
+
+
+def _line(plot: _Plot, series: Series) -> dict[str, Any]:
+    trace: dict[str, Any] = {
+        **_trace(plot, series),
+        "type": "scatter",
+        "mode": "lines",
+        "line": {"color": color(series.slot), "dash": dash(series.slot)},
+        "connectgaps": False,
+    }
+    values = series.floats()
     alone = [_is_alone(values, index) for index in range(len(values))]
     if any(alone):
         # A line needs two points; one between gaps is drawn as a dot.
@@ -245,57 +270,40 @@ def _is_alone(values: Sequence[float | None], index: int) -> bool:
     return values[index] is not None and before is None and after is None
 
 
-def _sum(column: Sequence[float | None]) -> float | None:
+def _sum(column: Sequence[Any]) -> Any:
+    """The sum in the type of the values, exact for money; unknown only when all are."""
     known = [value for value in column if value is not None]
-    return sum(known) if known else None
-
-
-def _divided(series: Series, divisor: float) -> list[float | None]:
-    return [None if value is None else float(f"{value / divisor:.10g}") for value in series.floats()]
-
-
-def _biggest(series: Sequence[Series], targets: Sequence[Target]) -> float:
-    values = [abs(value) for each in series for value in each.floats() if value is not None]
-    return max([*values, *(abs(float(target.value)) for target in targets)], default=0.0)
+    return sum(known[1:], known[0]) if known else None
 
 
 def _iso(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-def _layout(
-    times: Sequence[datetime],
-    unit: Unit,
-    divisor: float,
-    suffix: str,
-    targets: Sequence[Target],
-    events: Sequence[Event],
-    heights: Sequence[Sequence[float | None]],
-    *,
-    from_zero: bool,
-) -> dict[str, Any]:
+def _layout(plot: _Plot) -> dict[str, Any]:
+    times = plot.times
     yaxis: dict[str, Any] = {
         "tickformat": ",~f",
-        "tickprefix": unit.prefix,
-        "ticksuffix": suffix,
-        "rangemode": "tozero" if from_zero else "normal",
+        "tickprefix": plot.unit.prefix,
+        "ticksuffix": plot.scale[1],
+        "rangemode": "tozero" if plot.from_zero else "normal",
     }
-    if targets:
-        yaxis["autorangeoptions"] = {"include": [float(target.value) / divisor for target in targets]}
-    layout: dict[str, Any] = {
-        "xaxis": {"type": "date", "tickformat": _tick_format(times), "hoverformat": _hover_format(times)},
-        "yaxis": yaxis,
-        "shapes": [*(_target_line(target, divisor) for target in targets), *(_event_line(event) for event in events)],
-        "annotations": [
-            *(_target_name(target, divisor, heights) for target in targets),
-            *(_event_name(event, times) for event in events),
-        ],
-    }
+    if plot.targets:
+        yaxis["autorangeoptions"] = {"include": [plot.on_axis(target.value) for target in plot.targets]}
+    xaxis: dict[str, Any] = {"type": "date", "tickformat": _tick_format(times), "hoverformat": _hover_format(times)}
     if len(times) > 1:
         # Without this, a stretch without calls at either end would be cut off.
         half = (times[1] - times[0]) / 2
-        layout["xaxis"]["range"] = [_iso(times[0] - half), _iso(times[-1] + half)]
-    return layout
+        xaxis["range"] = [_iso(times[0] - half), _iso(times[-1] + half)]
+    return {
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "shapes": [*(_target_line(plot, each) for each in plot.targets), *(_event_line(each) for each in plot.events)],
+        "annotations": [
+            *(_target_name(plot, each) for each in plot.targets),
+            *(_event_name(plot, each) for each in plot.events),
+        ],
+    }
 
 
 def _tick_format(times: Sequence[datetime]) -> str:
@@ -311,23 +319,20 @@ def _length(times: Sequence[datetime]) -> timedelta:
     return times[-1] - times[0] if times else timedelta()
 
 
-def _target_line(target: Target, divisor: float) -> dict[str, Any]:
-    height = float(target.value) / divisor
+def _target_line(plot: _Plot, target: Target) -> dict[str, Any]:
+    height = plot.on_axis(target.value)
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height, "layer": "above"}
 
 
-def _target_name(target: Target, divisor: float, heights: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+def _target_name(plot: _Plot, target: Target) -> dict[str, Any]:
     """The target's name above or below its line, at the end where the fewest values are in the way."""
-    value = float(target.value)
-    known = [height for row in heights for height in row if height is not None]
-    reach = (max([value, *known]) - min([0.0, value, *known])) * NAME_HEIGHT
     places = (("left", "bottom"), ("right", "bottom"), ("left", "top"), ("right", "top"))
-    side, edge = min(places, key=lambda place: _in_the_way(heights, value, reach, *place))
+    side, edge = min(places, key=lambda place: _in_the_way(plot, float(target.value), *place))
     return {
         "text": html.escape(target.name, quote=False),
         "xref": "paper",
         "x": 0.01 if side == "left" else 0.99,
-        "y": value / divisor,
+        "y": plot.on_axis(target.value),
         "yshift": 2 if edge == "bottom" else -2,
         "xanchor": side,
         "yanchor": edge,
@@ -335,15 +340,14 @@ def _target_name(target: Target, divisor: float, heights: Sequence[Sequence[floa
     }
 
 
-def _in_the_way(heights: Sequence[Sequence[float | None]], value: float, reach: float, side: str, edge: str) -> int:
+def _in_the_way(plot: _Plot, value: float, side: str, edge: str) -> int:
     """How many values a name at this end of the target's line would cover."""
+    base = [0.0] if plot.from_zero else []
+    reach = (max([value, *plot.known]) - min([value, *base, *plot.known])) * NAME_HEIGHT
     low, high = (value, value + reach) if edge == "bottom" else (value - reach, value)
-    count = 0
-    for row in heights:
-        width = max(1, round(len(row) * NAME_WIDTH))
-        part = row[:width] if side == "left" else row[-width:]
-        count += sum(low <= height <= high for height in part if height is not None)
-    return count
+    width = max(1, round(len(plot.times) * NAME_WIDTH))
+    parts = (row[:width] if side == "left" else row[-width:] for row in plot.heights)
+    return sum(low <= height <= high for part in parts for height in part if height is not None)
 
 
 def _event_line(event: Event) -> dict[str, Any]:
@@ -360,8 +364,8 @@ def _event_line(event: Event) -> dict[str, Any]:
     }
 
 
-def _event_name(event: Event, times: Sequence[datetime]) -> dict[str, Any]:
-    is_late = bool(times) and event.at > times[0] + _length(times) / 2
+def _event_name(plot: _Plot, event: Event) -> dict[str, Any]:
+    is_late = bool(plot.times) and event.at > plot.times[0] + _length(plot.times) / 2
     return {
         "text": html.escape(event.name, quote=False),
         "x": _iso(event.at),
@@ -374,30 +378,27 @@ def _event_name(event: Event, times: Sequence[datetime]) -> dict[str, Any]:
     }
 
 
-def _end_labels(
-    series: Sequence[Series], times: Sequence[datetime], unit: Unit, divisor: float, *, from_zero: bool
-) -> list[dict[str, Any]]:
+def _end_labels(plot: _Plot) -> list[dict[str, Any]]:
     """Name and last known value at the right end of each line, pushed apart where lines end close together."""
     ends = []
-    for each in series:
+    for each in plot.series:
         known = [value for value in each.floats() if value is not None]
         if known:
             ends.append((known[-1], each))
-    values = [value for each in series for value in each.floats() if value is not None]
-    low = min(0.0, *values) if from_zero and values else min(values, default=0.0)
-    gap = (max(values, default=0.0) - low) * LABEL_GAP
-    labels, floor = [], float("-inf")
+    base = [0.0] if plot.from_zero else []
+    gap = (max(plot.known, default=0.0) - min([*base, *plot.known], default=0.0)) * LABEL_GAP
+    labels, lowest = [], float("-inf")
     for value, each in sorted(ends, key=lambda end: end[0]):
-        height = max(value, floor + gap)
-        floor = height
+        height = max(value, lowest)
+        lowest = height + gap
         labels.append(
             {
-                "text": html.escape(f"{each.name} {unit.write(value)}", quote=False),
+                "text": html.escape(f"{each.name} {plot.unit.write(value)}", quote=False),
                 "name": "end",
                 "xref": "paper",
                 "x": 1,
                 "xshift": 6,
-                "y": height / divisor,
+                "y": plot.on_axis(height),
                 "xanchor": "left",
                 "yanchor": "middle",
                 "showarrow": False,
@@ -406,38 +407,29 @@ def _end_labels(
     return labels
 
 
-def _chart(
-    id: str,
-    title: str,
-    subtitle: str,
-    times: Sequence[datetime],
-    series: Sequence[Series],
-    unit: Unit,
-    figure: dict[str, Any],
-    is_tall: bool,
-    kind: str,
-) -> Chart:
-    rows = tuple(
-        Row(_row_head(time, times), tuple(unit.write(each.values[index]) for each in series))
-        for index, time in enumerate(times)
-    )
-    legend = tuple(
-        LegendEntry(
-            index, each.name, str(each.slot or "-other"), dash(each.slot) if kind == "line" else "solid", kind == "bar"
-        )
-        for index, each in enumerate(series)
-    )
+def _chart(plot: _Plot, figure: dict[str, Any], *, id: str, title: str, subtitle: str, is_tall: bool) -> Chart:
+    rows = [
+        Row(_row_head(time, plot.times), tuple(plot.unit.write(each.values[index]) for each in plot.series))
+        for index, time in enumerate(plot.times)
+    ]
+    legend = tuple(_legend_entry(index, each, figure) for index, each in enumerate(plot.series))
     return Chart(
         id=id,
         title=title,
         subtitle=subtitle,
         figure=figure,
         legend=legend,
-        columns=tuple(each.name for each in series),
+        columns=tuple(each.name for each in plot.series),
         rows=tuple(reversed(rows)),
-        is_empty=not any(value is not None for each in series for value in each.values),
+        is_empty=not any(value is not None for each in plot.series for value in each.values),
         is_tall=is_tall,
     )
+
+
+def _legend_entry(index: int, series: Series, figure: dict[str, Any]) -> LegendEntry:
+    trace = figure["data"][index]
+    slot = "-other" if series.slot == OTHER_SLOT else str(series.slot)
+    return LegendEntry(index, series.name, slot, trace.get("line", {}).get("dash", "solid"), trace["type"] == "bar")
 
 
 def _row_head(time: datetime, times: Sequence[datetime]) -> str:

@@ -157,7 +157,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "gaps": [1.2, 1.3, None, 1.1, 1.5, None, None, 1.4, 1.9, 1.2],
         "code": CURL,
         "key": "pw_live_7Qd3Zk2LmX9cVbN1qWrT_rX0a",
-        "charts": [latency_chart(), spend_chart(), quality_chart(), empty_chart()],
+        "charts": [latency_chart(), spend_chart(), quality_chart(), empty_chart()] if "charts" in request.GET else [],
         "moment": now - timedelta(hours=2),
     }
     return render(request, "sheet.html", context)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -11,14 +10,16 @@ from typing import Any, NamedTuple
 from django import template
 from django.forms import BoundField, CheckboxInput, Form, RadioSelect
 from django.http import HttpRequest, QueryDict
-from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from apps.core import clock, formats, money, navigation, periods
+from apps.core import clock, drawings, formats, money, navigation, periods
 from apps.core.charts import Chart
 from apps.core.shell import ALL_ENVIRONMENTS, Shell
+
+DROPPED_ON_CHANGE = ("page", "cursor")
+"""What belongs to the old list, and goes when a filter or the range changes."""
 
 register = template.Library()
 
@@ -31,108 +32,15 @@ register.filter("percent", formats.percent)
 register.filter("exact", formats.exact)
 register.filter("clock_time", formats.clock_time)
 
-
-class Look(NamedTuple):
-    """How a state looks: its class, its icon, its usual word."""
-
-    css: str
-    icon: str
-    word: Any
-
-
-STATES = {
-    "pass": Look("pass", "check", gettext_lazy("Pass")),
-    "ok": Look("pass", "check", gettext_lazy("OK")),
-    "fail": Look("fail", "x", gettext_lazy("Fail")),
-    "error": Look("fail", "x", gettext_lazy("Error")),
-    "stale": Look("stale", "clock", gettext_lazy("Stale")),
-    "waiting": Look("run", "clock", gettext_lazy("Waiting")),
-    "waived": Look("waived", "slash", gettext_lazy("Waived")),
-    "warn": Look("warn", "warn", gettext_lazy("Warning")),
-    "run": Look("run", "spin", gettext_lazy("Running")),
-    "off": Look("off", "slash", gettext_lazy("Off")),
-    "unset": Look("off", "slash", gettext_lazy("Not said")),
-    "info": Look("off", "info", gettext_lazy("Note")),
-}
-BOX_WORDS = {
-    "pass": gettext_lazy("ticked"),
-    "fail": gettext_lazy("failing"),
-    "stale": gettext_lazy("stale"),
-    "waived": gettext_lazy("waived"),
-    "open": gettext_lazy("not measured"),
-}
-DROPPED_ON_CHANGE = ("page", "cursor")
-
-
-# --- Icons and states ---------------------------------------------------------------------------------------
-
-
-def _use(name: str) -> str:
-    return f"{static('img/icons.svg')}#{name}"
-
-
-@register.simple_tag
-def icon(name: str, size: str = "") -> SafeString:
-    """A drawing from the sprite, hidden from screen readers: the word beside it speaks."""
-    css = f"i i--{size}" if size else "i"
-    if name == "spin":
-        css += " i--spin"
-    return format_html('<svg class="{}" aria-hidden="true"><use href="{}"/></svg>', css, _use(name))
-
-
-@register.simple_tag
-def mark() -> SafeString:
-    """The product's mark."""
-    return format_html('<svg aria-hidden="true"><use href="{}"/></svg>', _use("mark"))
-
-
-@register.simple_tag
-def status(state: str, word: str = "") -> SafeString:
-    """Icon, word and color of a state. Raises KeyError for a state that is not in STATES."""
-    look = STATES[state]
-    return format_html('<span class="status is-{}">{}{}</span>', look.css, icon(look.icon), word or look.word)
-
-
-@register.simple_tag
-def badge(word: Any = "", state: str = "", env: bool = False) -> SafeString:
-    """A word on its own ground; with a state it gets the state's icon and color."""
-    if not state:
-        return format_html('<span class="badge{}">{}</span>', " badge--env" if env else "", word)
-    look = STATES[state]
-    return format_html('<span class="badge is-{}">{}{}</span>', look.css, icon(look.icon, "sm"), word or look.word)
-
-
-@register.simple_tag
-def box(state: str, size: str = "sm", word: str = "") -> SafeString:
-    """One box. `size` is `sm` or `xl`; `word` is read out, without it the box is not read out."""
-    label = format_html('role="img" aria-label="{}"', word) if word else mark_safe('aria-hidden="true"')
-    return format_html(
-        '<svg class="box box--{} is-{}" {}><use href="{}"/></svg>', size, state, label, _use(f"box-{state}")
-    )
-
-
-@register.simple_tag
-def boxes(states: Sequence[str], large: bool = False) -> SafeString:
-    """The twelve boxes in their fixed order, grouped 5 4 3. States are those of BOX_WORDS."""
-    groups = [states[:5], states[5:9], states[9:]]
-    ticked = sum(state == "pass" for state in states)
-    rest = [f"{states.count(state)} {word}" for state, word in BOX_WORDS.items() if state != "pass" and state in states]
-    label = gettext("%(ticked)s of %(all)s boxes ticked") % {"ticked": ticked, "all": len(states)}
-    drawn = format_html_join(
-        "",
-        '<span class="boxes__group">{}</span>',
-        ((format_html_join("", "{}", ((_box(state),) for state in group)),) for group in groups if group),
-    )
-    return format_html(
-        '<span class="boxes{}" role="img" aria-label="{}">{}</span>',
-        " boxes--lg" if large else "",
-        ": ".join([label, ", ".join(rest)]) if rest else label,
-        drawn,
-    )
-
-
-def _box(state: str) -> SafeString:
-    return format_html('<svg class="box is-{}" aria-hidden="true"><use href="{}"/></svg>', state, _use(f"box-{state}"))
+register.simple_tag(drawings.icon)
+register.simple_tag(drawings.mark)
+register.simple_tag(drawings.status)
+register.simple_tag(drawings.badge)
+register.simple_tag(drawings.box)
+register.simple_tag(drawings.boxes)
+register.simple_tag(drawings.sparkline)
+register.simple_tag(drawings.meter)
+register.simple_tag(drawings.bullet)
 
 
 # --- Numbers and times --------------------------------------------------------------------------------------
@@ -175,85 +83,16 @@ def _time(moment: datetime, text: str) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), formats.exact(moment), text)
 
 
-# --- Small drawings -----------------------------------------------------------------------------------------
-
-
-def _share(value: Any) -> float:
-    """A ratio as a percentage within its picture."""
-    return round(min(1.0, max(0.0, float(value))) * 100, 2)
-
-
-@register.simple_tag
-def sparkline(values: Sequence[float | Decimal | None], target: float | Decimal | None = None) -> SafeString:
-    """A line without axes, 28 px high; unknown values are gaps, the target is dotted."""
-    known = [float(value) for value in values if value is not None]
-    if len(values) < 2 or not known:
-        return mark_safe('<svg class="spark" aria-hidden="true"></svg>')
-    scale = known if target is None else [*known, float(target)]
-    low, high = min(scale), max(scale)
-
-    def height(value: float | Decimal) -> float:
-        return round(26 - (float(value) - low) / (high - low) * 24, 1) if high > low else 14.0
-
-    path, pen = [], "M"
-    for index, value in enumerate(values):
-        if value is None:
-            pen = "M"
-            continue
-        x = round(index * 100 / (len(values) - 1), 1)
-        alone = pen == "M" and (index + 1 == len(values) or values[index + 1] is None)
-        path.append(f"{pen}{x} {height(value)}" + ("h0.1" if alone else ""))
-        pen = "L"
-    aim = ""
-    if target is not None:
-        aim = format_html('<line class="aim" x1="0" x2="100" y1="{0}" y2="{0}"/>', height(target))
-    return format_html(
-        '<svg class="spark" viewBox="0 0 100 28" preserveAspectRatio="none" aria-hidden="true">{}<path d="{}"/></svg>',
-        aim,
-        "".join(path),
-    )
-
-
-@register.simple_tag
-def meter(share: float | Decimal, label: str, state: str = "", ahead: float | Decimal | None = None) -> SafeString:
-    """A bar filled by a ratio; `ahead` is a pale continuation, such as a forecast."""
-    pale = "" if ahead is None else format_html('<rect class="ahead" width="{}%" height="8" rx="2"/>', _share(ahead))
-    return format_html(
-        '<svg class="meter" role="img" aria-label="{}"><rect class="track" width="100%" height="8" rx="2"/>'
-        '{}<rect class="fill{}" width="{}%" height="8" rx="2"/></svg>',
-        label,
-        pale,
-        f" is-{state}" if state else "",
-        _share(share),
-    )
-
-
 @register.inclusion_tag("components/budget.html")
 def budget(share: float | Decimal, ahead: float | Decimal | None = None) -> dict[str, Any]:
     """Spent as a ratio of the budget, with gaps at 50 and 80 %; amber from 80 %, red past 100 %."""
     state = "fail" if share > 1 else "warn" if share >= Decimal("0.8") else ""
     return {
-        "share": _share(share),
-        "ahead": None if ahead is None else _share(ahead),
+        "share": drawings.share_of(share),
+        "ahead": None if ahead is None else drawings.share_of(ahead),
         "state": state,
         "label": gettext("%(share)s of the budget spent") % {"share": formats.percent(share)},
     }
-
-
-@register.simple_tag
-def bullet(value: float | Decimal, target: float | Decimal, state: str, label: str) -> SafeString:
-    """A value as a bar and its target as a tick, both ratios of the scale's end."""
-    return format_html(
-        '<svg class="meter bullet" role="img" aria-label="{}">'
-        '<rect class="track" y="1" width="100%" height="8" rx="2"/>'
-        '<rect class="fill is-{}" y="1" width="{}%" height="8" rx="2"/>'
-        '<line class="aim" x1="{}%" x2="{}%" y1="-1" y2="11"/></svg>',
-        label,
-        state,
-        _share(value),
-        _share(target),
-        _share(target),
-    )
 
 
 @register.inclusion_tag("components/chart.html")
