@@ -8,10 +8,13 @@ from decimal import Decimal
 
 import numpy as np
 
+from apps.core import formats
 from apps.core.charts import Series
 from apps.core.histogram import BUCKETS, LogHistogram
 from apps.dashboards.verdict import Pair, Side
 from apps.telemetry.figures import FigureRow, FigureTable
+
+FEW_FOR_P99 = 100
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,21 @@ class GroupRow:
         return self.before.cost_usd if self.before else None
 
     @property
+    def p99_before(self) -> int | None:
+        """The 99th percentile of the period before, in milliseconds."""
+        return self.before.latency.p99 if self.before else None
+
+    @property
+    def is_small(self) -> bool:
+        """True when there are so few latencies that the 99th percentile is the largest of them."""
+        return self.now.latency.count < FEW_FOR_P99
+
+    @property
+    def may_be_judged(self) -> bool:
+        """True when both periods have enough latencies for a change to be called better or worse."""
+        return not self.is_small and self.before is not None and self.before.latency.count >= FEW_FOR_P99
+
+    @property
     def cost_per_call(self) -> Decimal | None:
         """Dollars per priced call; None without one."""
         priced = self.now.calls - self.now.unpriced_calls
@@ -56,6 +74,11 @@ def group_rows(now: FigureTable, before: FigureTable) -> list[GroupRow]:
         )
         for row in now.groups
     ]
+
+
+def direction(now: FigureRow, before: FigureRow) -> formats.Good:
+    """`down` when both periods have enough calls for a change to be called good or bad, else `none`."""
+    return "down" if min(now.calls, before.calls) >= FEW_FOR_P99 else "none"
 
 
 def pairs(now: FigureTable, before: FigureTable) -> tuple[Pair, list[Pair]]:

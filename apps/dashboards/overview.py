@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from apps.core import formats
 from apps.dashboards import verdict
-from apps.dashboards.groups import GroupRow, group_rows, pairs
+from apps.dashboards.groups import GroupRow, direction, group_rows, pairs
 from apps.telemetry.figures import FigureRow, FigureTable
 
 MOST_ROWS = 8
+LEAST_POINTS = 2
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Overview:
     tables: OverviewTables
 
     @property
-    def total(self) -> FigureRow:
-        """All calls of the page's period."""
-        return self.tables.now.total
+    def good(self) -> formats.Good:
+        """Which way fewer errors and less time lie: none while there are too few calls to call a change good or bad."""
+        return direction(self.tables.now.total, self.tables.before.total)
 
 
 def build(tables: OverviewTables) -> Overview:
@@ -77,7 +79,7 @@ def build(tables: OverviewTables) -> Overview:
         month=Tile(tables.month.total, tables.last_month.total, spend_course(tables.month)),
         errors=Tile(total, earlier, tuple(row.error_rate for row in series)),
         latency=Tile(total, earlier, tuple(row.latency.p99 for row in series)),
-        tokens=Tile(total, earlier, tuple(float(row.tokens) for row in series)),
+        tokens=Tile(total, earlier, _whole_intervals(tables.now, [float(row.tokens) for row in series])),
         times=tables.now.request.buckets,
         series=series,
         features=features[:MOST_ROWS],
@@ -96,4 +98,10 @@ def _names(models: FigureTable) -> list[str]:
 
 def spend_course(table: FigureTable) -> tuple[float, ...]:
     """Dollars per interval, unpriced calls counting nothing."""
-    return tuple(float(row.cost_usd or Decimal(0)) for row in table.series)
+    return _whole_intervals(table, [float(row.cost_usd or Decimal(0)) for row in table.series])
+
+
+def _whole_intervals(table: FigureTable, values: Sequence[float]) -> tuple[float, ...]:
+    """The values without the last: its interval has only begun, and would look like a fall."""
+    is_partial = len(values) > LEAST_POINTS and table.request.end > table.request.buckets[-1]
+    return tuple(values[:-1] if is_partial else values)

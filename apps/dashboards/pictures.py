@@ -61,7 +61,7 @@ def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: 
     return charts.lines(
         id="chart-ttft",
         title=_("How long is the wait?"),
-        subtitle=_("Time to first token %(by)s") % {"by": words.by_interval(interval)},
+        subtitle=_("First token, %(by)s") % {"by": words.by_interval(interval)},
         times=times,
         series=[
             charts.Series("P99", [row.ttft.p99 for row in rows], P99_SLOT),
@@ -86,6 +86,25 @@ def calls(times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interv
     )
 
 
-def feature_order(features: Sequence[str]) -> list[str]:
-    """Feature names in the order their colors are given, calls without a feature last."""
-    return [*features, not_said(Dimension.FEATURE)]
+def slow_groups(
+    table: FigureTable, lines: Sequence[tuple[str, Sequence[int | None]]], percentile: str, *, known: Sequence[str]
+) -> charts.Chart:
+    """One percentile of each group over time."""
+    (dimension,) = table.request.group_by
+    names = [words.name_of((value,), dimension) for value, _values in lines]
+    slots = charts.slots(names, known)
+    return charts.lines(
+        id="chart-slow",
+        title=_("Who is slow?"),
+        subtitle=_("%(percentile)s %(by)s")
+        % {"percentile": percentile.upper(), "by": words.by_interval(table.request.interval)},
+        times=table.request.buckets,
+        series=[charts.Series(name, values, slots[name]) for name, (_value, values) in zip(names, lines, strict=True)],
+        unit=charts.MS,
+        is_tall=True,
+    )
+
+
+def order(dimension: Dimension, features: Sequence[str]) -> list[str]:
+    """The names of a dimension in a lasting order, as far as one is known: features, and calls without one last."""
+    return [*features, not_said(dimension)] if dimension is Dimension.FEATURE else []

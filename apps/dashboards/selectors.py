@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from apps.accounts.models import User
 from apps.dashboards import calendar
+from apps.dashboards.costs import CostTables
+from apps.dashboards.latency import LatencyTables
 from apps.dashboards.overview import OverviewTables
 from apps.dashboards.scope import Scope
 from apps.projects.models import Project
-from apps.projects.selectors import list_features
+from apps.projects.selectors import list_features, list_memberships
 from apps.telemetry.figures import Dimension, FigureRequest, Filters, Interval
 from apps.telemetry.models import IntakeRejection
 from apps.telemetry.selectors import intake
 from apps.telemetry.selectors.figures import read_tables
+from apps.telemetry.selectors.lookup import start_of_trace
+from apps.telemetry.selectors.traces import TraceFilter, TraceSummary, recent_traces
 
 
 def read_overview(project_id: int, scope: Scope, *, zone: ZoneInfo, now: datetime) -> OverviewTables:
@@ -33,8 +41,7 @@ def read_overview(project_id: int, scope: Scope, *, zone: ZoneInfo, now: datetim
         _stretch(calendar.last_month_so_far(now, zone), Interval.NONE, filters, zone),
     ]
     if scope.model is not None:
-        every_model = replace(filters, model=None)
-        requests.append(FigureRequest(period.start, period.end, model, filters=every_model))
+        requests.append(_every_model(scope))
     return OverviewTables(*read_tables(project_id, requests))
 
 
@@ -66,3 +73,78 @@ def intake_of(project: Project, *, since: datetime) -> Intake:
     counts = intake.count_intake(project.pk, since=since)
     rejections = intake.last_rejections(project.pk, since=since) if counts.rejected else []
     return Intake(counts, rejections)
+
+
+LATEST = 6
+LATEST_WITHIN = timedelta(hours=24)
+
+
+def latest_traces(project_id: int, scope: Scope) -> Sequence[TraceSummary]:
+    """The newest few traces of the scope's last day at most, in two queries."""
+    period = scope.period
+    matching = TraceFilter(environment=scope.environment, feature=scope.feature, model=scope.model)
+    start = max(period.start, period.end - LATEST_WITHIN)
+    return recent_traces(project_id, start=start, end=period.end, matching=matching, limit=LATEST).items
+
+
+def read_costs(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) -> CostTables:
+    """The Costs page's figures, in two queries."""
+    period, earlier, filters = scope.period, scope.period.before(), scope.filters
+    requests = [
+        FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone),
+        FigureRequest(earlier.start, earlier.end, (by,), filters=filters),
+        # Days of UTC, so that long ranges come from day records.
+        FigureRequest(period.start, period.end, (Dimension.PROVIDER, Dimension.MODEL), scope.interval, filters),
+    ]
+    if scope.model is not None:
+        requests.append(_every_model(scope))
+    return CostTables(*read_tables(project_id, requests))
+
+
+def read_latency(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) -> LatencyTables:
+    """The Latency page's figures, in two queries."""
+    period, earlier, filters = scope.period, scope.period.before(), scope.filters
+    other = Dimension.MODEL if by is Dimension.FEATURE else Dimension.FEATURE
+    requests = [
+        FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone),
+        FigureRequest(earlier.start, earlier.end, (by,), filters=filters),
+        FigureRequest(period.start, period.end, (other,), filters=filters),
+        FigureRequest(earlier.start, earlier.end, (other,), filters=filters),
+    ]
+    return LatencyTables(*read_tables(project_id, requests))
+
+
+def _every_model(scope: Scope) -> FigureRequest:
+    """All models of the period, for the filter of a page that is narrowed to one."""
+    filters = replace(scope.filters, model=None)
+    return FigureRequest(scope.period.start, scope.period.end, (Dimension.MODEL,), filters=filters)
+
+
+MOST_FOUND = 8
+TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Place(NamedTuple):
+    """Something the palette found. `kind` is trace, feature or project; `key` is what its address is made of, and
+    `at` a time within a trace.
+    """
+
+    kind: str
+    name: str
+    key: str
+    at: datetime | None = None
+
+
+def find_places(project: Project, user: User, words: str) -> list[Place]:
+    """Where these words lead: a trace by its whole id, features and projects by any part of their name."""
+    wanted = words.strip().lower().replace("\x00", "")
+    if not wanted:
+        return []
+    if TRACE_ID.fullmatch(wanted.replace("-", "")):
+        trace_id = wanted.replace("-", "")
+        at = start_of_trace(project.pk, trace_id)
+        return [] if at is None else [Place("trace", trace_id, trace_id, at)]
+    features = [Place("feature", name, name) for name in feature_names(project) if wanted in name.lower()]
+    projects = [membership.project for membership in list_memberships(user=user) if membership.project_id != project.pk]
+    others = [Place("project", other.name, other.slug) for other in projects if wanted in other.name.lower()]
+    return [*features[:MOST_FOUND], *others[:MOST_FOUND]]

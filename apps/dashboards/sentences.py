@@ -9,7 +9,11 @@ from django.utils.translation import ngettext
 
 from apps.core import formats, money
 from apps.core.periods import CUSTOM, Period
-from apps.dashboards.verdict import Finding, Kind, Verdict
+from apps.dashboards.costs import Costs
+from apps.dashboards.latency import Latency
+from apps.dashboards.verdict import FEW_CALLS, Finding, Kind, Verdict
+from apps.telemetry.addresses import not_said
+from apps.telemetry.figures import Dimension
 
 MOST_CLAUSES = 2
 LEADS = {Kind.ERRORS_UP, Kind.LATENCY_UP, Kind.SPEND_UP}
@@ -155,3 +159,41 @@ def _counted(verdict: Verdict) -> str:
         "earlier_calls": formats.number(earlier.calls),
         "earlier_rate": formats.percent(earlier.error_rate),
     }
+
+
+def costs(page: Costs, period: Period, by: Dimension) -> str:
+    """The answer of the Costs page: how much, and on what most of it goes."""
+    total = page.total
+    if not total.calls:
+        return _("No calls in %(last)s.") % {"last": last(period)}
+    names = {
+        "cost": money.display(total.cost_usd),
+        "last": last(period),
+        "calls": formats.number(total.calls),
+    }
+    if total.cost_usd is None:
+        return _("The cost of all %(calls)s calls in %(last)s is unknown.") % names
+    if page.dearest is None or len(page.rows) == 1:
+        return _("%(cost)s in %(last)s.") % names
+    share = formats.percent(page.dearest.share, 0)
+    return _("%(cost)s in %(last)s, %(share)s of it on %(name)s.") % {
+        **names,
+        "share": share,
+        "name": page.dearest.value or not_said(by),
+    }
+
+
+def latency(page: Latency, period: Period) -> str:
+    """The answer of the Latency page: what nearly all calls stay below, and how many calls that rests on."""
+    now = page.total.latency
+    if now.p99 is None:
+        return _("No latency was measured in %(last)s.") % {"last": last(period)}
+    names = {"last": last(period), "half": formats.milliseconds(now.p50), "most": formats.milliseconds(now.p99)}
+    if now.count < FEW_CALLS:
+        text = ngettext(
+            "%(count)s call in %(last)s, too few for percentiles.",
+            "%(count)s calls in %(last)s, too few for percentiles.",
+            now.count,
+        )
+        return text % {"count": formats.number(now.count), "last": last(period)}
+    return _("Half of the calls took at most %(half)s, 99 %% at most %(most)s in %(last)s.") % names

@@ -29,8 +29,9 @@ def curl(example: Example) -> str:
     return f"""curl {example.address}/api/v1/telemetry \\
   -H "Authorization: Bearer {example.key}" \\
   -H "Content-Type: application/json" \\
-  -d '{{"spans": [{{"trace_id": "{example.trace_id}", "span_id": "{example.span_id}",
-       "name": "chat", "feature": "support-answers", "user_id": "u_1",
+  -d '{{"spans": [{{"trace_id": "{example.trace_id}",
+       "span_id": "{example.span_id}", "name": "chat",
+       "feature": "support-answers", "user_id": "u_1",
        "provider": "openai", "request_model": "gpt-4o-mini",
        "started_at": "{example.started_at}", "latency_ms": {LATENCY_MS}, "ttft_ms": 410,
        "input_tokens": 812, "output_tokens": 96,

@@ -7,4 +7,8 @@ from apps.dashboards import views
 urlpatterns = [
     path("p/<slug:project>/", views.overview_page, name="overview"),
     path("p/<slug:project>/first-call", views.first_call, name="first_call"),
+    path("p/<slug:project>/costs", views.costs_page, name="costs"),
+    path("p/<slug:project>/costs.csv", views.costs_csv, name="costs_csv"),
+    path("p/<slug:project>/latency", views.latency_page, name="latency"),
+    path("p/<slug:project>/palette", views.palette, name="palette"),
 ]

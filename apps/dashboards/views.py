@@ -15,10 +15,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from apps.core import clock
+from apps.core import clock, exports
 from apps.core.http import page_or_fragment, wants_fragment
 from apps.core.periods import CUSTOM
-from apps.dashboards import overview, pictures, selectors, sentences, snippets, words
+from apps.dashboards import costs, latency, overview, pictures, selectors, sentences, snippets, sorting, words
 from apps.dashboards.calendar import zone_named
 from apps.dashboards.scope import Scope, read_scope
 from apps.projects import shown_once
@@ -53,12 +53,13 @@ def _overview(request: ProjectRequest, project: Project, now: datetime) -> dict[
     return {
         **_shared(project, scope, now, features, page.model_names),
         "page": page,
+        "traces": selectors.latest_traces(project.pk, scope),
         "answer": sentences.answer(page.verdict, scope.period),
         "basis": sentences.basis(page.verdict),
         "month": date_format(now.astimezone(zone), "M"),
         "live_url": request.get_full_path() if _moves(scope, now) else "",
         "charts": {
-            "spend": pictures.spend(tables.now, known=pictures.feature_order(features)),
+            "spend": pictures.spend(tables.now, known=pictures.order(Dimension.FEATURE, features)),
             "latency": pictures.latency(page.times, page.series, scope.interval),
             "calls": pictures.calls(page.times, page.series, scope.interval),
             "first_token": pictures.first_token(page.times, page.series, scope.interval),
@@ -110,7 +111,7 @@ def first_call(request: ProjectRequest, project: Project) -> HttpResponse:
     request.GET = QueryDict()  # the waiting line's own parameters are not the Overview's
     url = reverse("overview", kwargs={"project": project.slug})
     response = render(request, "dashboards/_overview.html", {**_overview(request, project, now), "live_url": url})
-    response["HX-Retarget"], response["HX-Reswap"] = "#first-run", "outerHTML"
+    response["HX-Retarget"], response["HX-Reswap"] = "#first-run", "outerHTML show:window:top"
     response["HX-Replace-Url"] = url
     return response
 
@@ -178,3 +179,89 @@ def _url_if_any(name: str, **kwargs: str) -> str:
         return reverse(name, kwargs=kwargs)
     except NoReverseMatch:
         return ""
+
+
+# --- Costs --------------------------------------------------------------------------------------------------
+
+
+@project_page()
+def costs_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Where does the money go?"""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    by = costs.read_by(request.GET.get("by"))
+    page = costs.build(selectors.read_costs(project.pk, scope, by=by, zone=zone_named(project.timezone)))
+    features = selectors.feature_names(project)
+    sort = sorting.chosen(sorting.SPEND_SORTS, request.GET.get("sort"))
+    context = {
+        **_shared(project, scope, now, features, costs.model_names(page.tables)),
+        "page": page,
+        "answer": sentences.costs(page, scope.period, by),
+        "by": by,
+        "by_label": words.heading(by),
+        "choices": words.breakdowns(costs.BY, by),
+        "sort": sort,
+        "rows": sorting.ordered(page.rows, sorting.SPEND_SORTS, sort),
+        "chart": pictures.spend(page.tables.now, known=pictures.order(by, features), is_tall=True),
+        "prices_url": _url_if_any("settings_prices", project=project.slug),
+    }
+    return render(request, "dashboards/costs.html", context)
+
+
+@project_page()
+def costs_csv(request: ProjectRequest, project: Project) -> HttpResponse:
+    """The table of Costs, every row of it, as CSV."""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    by = costs.read_by(request.GET.get("by"))
+    tables = selectors.read_costs(project.pk, scope, by=by, zone=zone_named(project.timezone))
+    text = exports.csv_text([by, *costs.EXPORT_COLUMNS], costs.export_rows(tables))
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    name = f"costs-by-{by}-{scope.period.start:%Y%m%d}-{scope.period.end:%Y%m%d}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+# --- Latency ------------------------------------------------------------------------------------------------
+
+
+@project_page()
+def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """How fast do we answer, and who is slow?"""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    by = latency.read_by(request.GET.get("by"))
+    percentile = latency.read_percentile(request.GET.get("percentile"))
+    page = latency.build(selectors.read_latency(project.pk, scope, by=by, zone=zone_named(project.timezone)))
+    features = selectors.feature_names(project)
+    sort = sorting.chosen(sorting.LATENCY_SORTS, request.GET.get("sort"))
+    lines = latency.lines_by_group(page.tables.now, percentile)
+    context = {
+        **_shared(project, scope, now, features, page.model_names),
+        "page": page,
+        "answer": sentences.latency(page, scope.period),
+        "by": by,
+        "other": latency.BY[1 - latency.BY.index(by)],
+        "percentile": percentile,
+        "percentiles": latency.PERCENTILES,
+        "choices": words.breakdowns(latency.BY, by),
+        "sort": sort,
+        "rows": sorting.ordered(page.rows, sorting.LATENCY_SORTS, sort)[: latency.MOST_ROWS],
+        "other_rows": sorting.ordered(page.other_rows, sorting.LATENCY_SORTS, sort)[: latency.MOST_ROWS],
+        "charts": {
+            "latency": pictures.latency(page.times, page.series, scope.interval),
+            "first_token": pictures.first_token(page.times, page.series, scope.interval),
+            "slow": pictures.slow_groups(page.tables.now, lines, percentile, known=pictures.order(by, features)),
+        },
+    }
+    return render(request, "dashboards/latency.html", context)
+
+
+# --- Palette ------------------------------------------------------------------------------------------------
+
+
+@project_page()
+def palette(request: ProjectRequest, project: Project) -> HttpResponse:
+    """What the command palette finds beside the pages: a trace by its id, features, and the person's projects."""
+    found = selectors.find_places(project, request.user, request.GET.get("q", ""))
+    return render(request, "dashboards/_palette.html", {"found": found, "project": project})

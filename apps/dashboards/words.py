@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
@@ -39,3 +40,29 @@ def compared_with(period: Period) -> str:
 def where(scope: Scope) -> str:
     """The environment a page looks at, as the beginning of a sentence."""
     return _("All environments") if scope.environment is None else scope.environment or not_said(Dimension.ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """One link of the choice by what figures are broken down."""
+
+    value: str
+    label: str
+    is_current: bool
+
+
+def heading(dimension: Dimension) -> str:
+    """What a table's first column is called."""
+    return {
+        Dimension.FEATURE: _("Feature"),
+        Dimension.MODEL: _("Model"),
+        Dimension.PROVIDER: _("Provider"),
+        Dimension.PROMPT_VERSION: _("Prompt version"),
+        Dimension.SOURCE: _("Source"),
+        Dimension.ENVIRONMENT: _("Environment"),
+    }[dimension]
+
+
+def breakdowns(offered: Sequence[Dimension], chosen: Dimension) -> list[Breakdown]:
+    """The choice by what figures are broken down; the first needs no parameter."""
+    return [Breakdown("" if each is offered[0] else str(each), heading(each), each is chosen) for each in offered]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -166,16 +167,14 @@ def _get(project: Project, trace_id: str, at: str | None) -> Trace:
 
 def _chosen(found: Trace, span_id: str) -> SpanView:
     """The span in the address; else the one to look at first: what failed, or the first model call, or the root."""
-    for wanted in (
+    wishes: list[Callable[[SpanView], bool]] = [
         lambda span: span.span_id == span_id,
         lambda span: span.status == "error" and span.counted,
         lambda span: span.status == "error",
         lambda span: span.kind == "llm" and (span.input is not None or span.output is not None),
-    ):
-        hit = next((span for span in found.spans if wanted(span)), None)
-        if hit is not None:
-            return hit
-    return found.root
+    ]
+    hits = (next((span for span in found.spans if wish(span)), None) for wish in wishes)
+    return next((hit for hit in hits if hit is not None), found.root)
 
 
 def _tabs(span: SpanView) -> dict[str, tuple[str, int]]:

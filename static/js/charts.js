@@ -107,7 +107,20 @@
     await Plotly.react(chart.box, data, layout, CONFIG);
   }
 
-  function start(section) {
+  // A region that refreshes itself keeps the boxes of its charts: the new section takes over what was chosen.
+  function takeOver(section, chart, earlier) {
+    const hidden = new Set([...earlier.hidden].map((index) => earlier.figure.data[index].name));
+    chart.figure.data.forEach((trace, index) => {
+      if (hidden.has(trace.name)) chart.hidden.add(index);
+    });
+    for (const each of section.querySelectorAll("[data-series]")) {
+      each.setAttribute("aria-pressed", String(!chart.hidden.has(Number(each.dataset.series))));
+    }
+    section.classList.toggle("is-table", earlier.isTable);
+    section.querySelector("[data-chart-toggle]")?.setAttribute("aria-pressed", String(earlier.isTable));
+  }
+
+  function start(section, earlier) {
     const box = section.querySelector("[data-chart-box]");
     if (!box || charts.has(section)) return;
     const figure = JSON.parse(section.querySelector('script[type="application/json"]').textContent);
@@ -116,6 +129,7 @@
       trace.customdata = exact.map((row) => row[index]);
     });
     const chart = { box, figure, hidden: new Set() };
+    if (earlier) takeOver(section, chart, earlier);
     chart.watch = new ResizeObserver(() => draw(chart));
     chart.watch.observe(box);
     charts.set(section, chart);
@@ -125,8 +139,10 @@
     for (const [section, chart] of charts) {
       if (section.isConnected) continue;
       chart.watch.disconnect();
-      Plotly.purge(chart.box);
       charts.delete(section);
+      const heir = chart.box.closest("[data-chart]");
+      if (heir?.isConnected) start(heir, { ...chart, isTable: section.classList.contains("is-table") });
+      else Plotly.purge(chart.box);
     }
     if (root.matches?.("[data-chart]")) start(root);
     for (const section of root.querySelectorAll("[data-chart]")) start(section);

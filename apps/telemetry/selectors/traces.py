@@ -54,6 +54,7 @@ class TraceFilter:
     user_id: str | None = None
     session_id: str | None = None
     prompt_name: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,9 @@ SELECT trace_id, min(started_at),
   coalesce(sum(input_tokens) FILTER (WHERE counted), 0)::bigint,
   coalesce(sum(output_tokens) FILTER (WHERE counted), 0)::bigint,
   sum(cost_usd) FILTER (WHERE counted), count(*) FILTER (WHERE counted AND cost_usd IS NULL),
-  (extract(epoch FROM max(ended_at) - min(client_started_at)) * 1000)::bigint,
+  (extract(epoch FROM coalesce(
+     max(ended_at) FILTER (WHERE NOT flags && '{clock}') - min(client_started_at) FILTER (WHERE NOT flags && '{clock}'),
+     max(ended_at) - min(client_started_at))) * 1000)::bigint,
   (array_agg(ttft_ms ORDER BY started_at) FILTER (WHERE ttft_ms IS NOT NULL))[1],
   max(started_at)
 FROM telemetry_span
@@ -286,6 +289,43 @@ def _summaries(project_id: int, found: Sequence[Place]) -> dict[bytes, TraceSumm
         return {bytes(row[0]): TraceSummary(bytes(row[0]).hex(), *row[1:-1]) for row in cursor.fetchall()}
 
 
+@dataclass(frozen=True, slots=True)
+class SpanPage:
+    """Spans, newest first, and the cursor of the next page if there is one."""
+
+    items: list[SpanView]
+    next_cursor: str | None
+
+
+def recent_spans(
+    project_id: int,
+    *,
+    start: datetime,
+    end: datetime,
+    matching: TraceFilter,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> SpanPage:
+    """Spans that started in [start, end) and match, newest first, payloads included. Raises BadCursor."""
+    conditions, values = _conditions(matching)
+    if cursor:
+        span_id, at = _read_cursor(cursor)
+        conditions += " AND (started_at, span_id) < (%s, %s)"
+        values += [at, span_id]
+        end = min(end, at + TICK)
+    rows = _rows(
+        f"SELECT * FROM telemetry_span WHERE project_id = %s AND started_at >= %s AND started_at < %s{conditions}"  # noqa: S608
+        " ORDER BY started_at DESC, span_id DESC LIMIT %s",
+        [project_id, start, end, *values, limit + 1],
+        order="span.started_at DESC, span.span_id DESC",
+    )
+    views = [_view(row) for row in rows[:limit]]
+    more = None
+    if len(rows) > limit:
+        more = _write_cursor((bytes.fromhex(views[-1].span_id), views[-1].started_at))
+    return SpanPage(items=views, next_cursor=more)
+
+
 def get_trace(project_id: int, trace_id: str, *, at: datetime | None = None) -> Trace:
     """One trace with all its spans, payloads included. `at` is the time of any of its spans, if known.
 
@@ -304,24 +344,28 @@ def get_trace(project_id: int, trace_id: str, *, at: datetime | None = None) -> 
 
 
 def _trace_rows(project_id: int, trace_id: bytes, at: datetime | None) -> list[tuple[Any, ...]]:
-    bounds = "" if at is None else "AND span.started_at >= %s AND span.started_at < %s"
+    bounds = "" if at is None else " AND started_at >= %s AND started_at < %s"
+    return _rows(
+        f"SELECT * FROM telemetry_span WHERE project_id = %s AND trace_id = %s{bounds}"  # noqa: S608
+        " ORDER BY started_at, span_id LIMIT %s",
+        [project_id, trace_id, *([] if at is None else [at - LONGEST_TRACE, at + LONGEST_TRACE]), MOST_SPANS + 1],
+        order="span.started_at, span.span_id",
+    )
+
+
+def _rows(spans: str, values: list[Any], *, order: str) -> list[tuple[Any, ...]]:
+    """The spans of a query with their payloads beside them."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT {", ".join(f"span.{name}" for name in SPAN_COLUMNS)},
                    {", ".join(f"payload.{name}" for name in PAYLOAD_COLUMNS)}
-            FROM telemetry_span AS span LEFT JOIN telemetry_payload AS payload
+            FROM ({spans}) AS span LEFT JOIN telemetry_payload AS payload
               ON payload.project_id = span.project_id AND payload.trace_id = span.trace_id
              AND payload.span_id = span.span_id AND payload.started_at = span.started_at
-            WHERE span.project_id = %s AND span.trace_id = %s {bounds}
-            ORDER BY span.started_at, span.span_id LIMIT %s
-            """,  # noqa: S608 -- names of our own columns
-            [
-                project_id,
-                trace_id,
-                *([] if at is None else [at - LONGEST_TRACE, at + LONGEST_TRACE]),
-                MOST_SPANS + 1,
-            ],
+            ORDER BY {order}
+            """,  # noqa: S608 -- names of our own columns and our own queries
+            values,
         )
         return list(cursor.fetchall())
 

@@ -1,0 +1,160 @@
+"""What the Costs page shows, worked out from figures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.core.exports import Cell
+from apps.dashboards.groups import GroupRow, group_rows
+from apps.telemetry.figures import Dimension, FigureRow, FigureTable
+
+BY = (
+    Dimension.FEATURE,
+    Dimension.MODEL,
+    Dimension.PROVIDER,
+    Dimension.PROMPT_VERSION,
+    Dimension.SOURCE,
+    Dimension.ENVIRONMENT,
+)
+"""What spend can be broken down by; the first is the one to begin with."""
+
+MOST_ROWS = 100
+
+
+def read_by(text: str | None) -> Dimension:
+    """The dimension an address names, or the usual one."""
+    return Dimension(text) if text in {str(each) for each in BY} else BY[0]
+
+
+@dataclass(frozen=True)
+class CostTables:
+    """The answers that the page is made of."""
+
+    now: FigureTable
+    before: FigureTable
+    priced: FigureTable
+    all_models: FigureTable | None = None
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """A model without a price, as long as the page looks: calls without a cost of all its calls, and their tokens.
+
+    `first_at` and `last_at` are the starts of the intervals of the first and last such call.
+    """
+
+    provider: str
+    model: str
+    unpriced_calls: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    first_at: datetime
+    last_at: datetime
+
+
+def unpriced_models(table: FigureTable) -> list[Unpriced]:
+    """The models with unpriced calls, by number of these; the table is by provider and model and cut into intervals."""
+    seen: dict[tuple[str, ...], list[FigureRow]] = {}
+    for row in table.rows:
+        if row.unpriced_calls:
+            seen.setdefault(row.group, []).append(row)
+    totals = {row.group: row for row in table.groups}
+    found = [_unpriced(totals[group], rows) for group, rows in seen.items()]
+    return sorted(found, key=lambda each: (-each.unpriced_calls, each.provider, each.model))
+
+
+def _unpriced(total: FigureRow, rows: Sequence[FigureRow]) -> Unpriced:
+    provider, model = total.group
+    times = [row.at for row in rows if row.at is not None]
+    return Unpriced(
+        provider=provider,
+        model=model,
+        unpriced_calls=total.unpriced_calls,
+        calls=total.calls,
+        input_tokens=sum(row.input_tokens for row in rows),
+        output_tokens=sum(row.output_tokens for row in rows),
+        first_at=min(times),
+        last_at=max(times),
+    )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The page's content."""
+
+    total: FigureRow
+    before: FigureRow
+    rows: Sequence[GroupRow]
+    more: int
+    unpriced: Sequence[Unpriced]
+    tables: CostTables
+
+    @property
+    def dearest(self) -> GroupRow | None:
+        """The group that most of the known spend goes to; None when nothing is known to be spent."""
+        first = self.rows[0] if self.rows else None
+        return first if first is not None and first.share else None
+
+
+def build(tables: CostTables) -> Costs:
+    """The page from its figures; rows are the dearest first."""
+    rows = group_rows(tables.now, tables.before)
+    return Costs(
+        total=tables.now.total,
+        before=tables.before.total,
+        rows=rows[:MOST_ROWS],
+        more=max(0, len(rows) - MOST_ROWS),
+        unpriced=unpriced_models(tables.priced),
+        tables=tables,
+    )
+
+
+def model_names(tables: CostTables) -> list[str]:
+    """The models of the page's calls, for the filter."""
+    if tables.all_models is not None:
+        return sorted(row.group[0] for row in tables.all_models.groups)
+    return sorted({row.group[1] for row in tables.priced.groups})
+
+
+EXPORT_COLUMNS = (
+    "calls",
+    "errors",
+    "unpriced_calls",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "cost_share",
+    "cost_per_call_usd",
+    "cost_before_usd",
+    "latency_p50_ms",
+    "latency_p99_ms",
+)
+
+
+def export_rows(tables: CostTables) -> Iterator[list[Cell]]:
+    """Every group of the table, for the export; columns are the dimension and EXPORT_COLUMNS."""
+    for row in group_rows(tables.now, tables.before):
+        now = row.now
+        yield [
+            row.value,
+            now.calls,
+            now.errors,
+            now.unpriced_calls,
+            now.input_tokens,
+            now.cached_input_tokens,
+            now.cache_write_tokens,
+            now.output_tokens,
+            now.reasoning_tokens,
+            now.cost_usd,
+            None if row.share is None else round(row.share, 6),
+            None if row.cost_per_call is None else round(row.cost_per_call, 12),
+            row.cost_before,
+            now.latency.p50,
+            now.latency.p99,
+        ]
