@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.telemetry import views
+from apps.telemetry import api, views
 
 urlpatterns = [
     path("sample", views.sample_create, name="sample_create"),
@@ -11,4 +11,7 @@ urlpatterns = [
     path("p/<slug:project>/traces", views.traces, name="traces"),
     path("p/<slug:project>/traces/<str:trace_id>.json", views.trace_json, name="trace_json"),
     path("p/<slug:project>/traces/<str:trace_id>", views.trace, name="trace"),
+    path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
+    path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
+    path("api/v1/spans", api.SpansApi.as_view(), name="api_spans"),
 ]
