@@ -39,7 +39,7 @@ COUNTS = (
 )
 """The whole numbers of a row, in the order they are read."""
 
-# Adding dollars must not round: sums have at most 22 digits before the point and 18 after it.
+# Adding dollars must not round: sums have at most 22 digits before the point and 24 after it.
 _EXACT = Context(prec=60)
 
 
@@ -100,6 +100,8 @@ class FigureRequest:
     interval: Interval = Interval.NONE
     filters: Filters = field(default_factory=Filters)
     timezone: tzinfo = UTC
+    has_lengths: bool = True
+    """Whether latency and TTFT are wanted. Without them the answer is much smaller, and its percentiles are None."""
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:

@@ -99,7 +99,7 @@ STEPS = st.one_of(
 
 
 @pytest.mark.django_db
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=12), last=st.lists(requests(), min_size=1, max_size=4))
 def test_equal_the_spans_after_any_history(steps: list[tuple[str, Any]], last: list[FigureRequest]) -> None:
     with transaction.atomic():

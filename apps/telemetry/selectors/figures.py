@@ -12,19 +12,29 @@ them, it is asked again with that hour added.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from django.db import connection
 
 from apps.core.clock import ceil_hour, floor_hour
+from apps.core.errors import DomainError
 from apps.telemetry.coverage import Stretch
 from apps.telemetry.figures import Dimension, FigureRequest, FigureTable, Filters, Interval, Piece
 from apps.telemetry.selectors.statement import MARKS, compose
 
+MAX_ROWS = 10_000
+PIECES_PER_ROW = 3  # from day rows, hour rows and spans
+
 DIRTY_HOURS = """
 SELECT DISTINCT hour FROM telemetry_dirtyhour WHERE project_id = %s AND hour >= %s AND hour < %s
 """
+
+
+class TooManyRows(DomainError):
+    """The intervals and groups of a request make more rows than anybody can look at."""
+
+    code, http_status = "too_many_points", 422
+    message = "This asks for more than {most} points. Ask for a shorter range, a longer interval or fewer groups."
 
 
 def read_figures(
@@ -36,76 +46,31 @@ def read_figures(
     interval: Interval = Interval.NONE,
     filters: Filters | None = None,
     timezone: tzinfo = UTC,
+    has_lengths: bool = True,
 ) -> FigureTable:
     """The figures of the project's calls from `start` up to, not including, `end`, in two queries.
 
-    Raises RangeError for an impossible range.
+    Raises RangeError for an impossible range and TooManyRows for more than MAX_ROWS rows.
     """
-    request = FigureRequest(start, end, group_by, interval, filters or Filters(), timezone)
+    request = FigureRequest(start, end, group_by, interval, filters or Filters(), timezone, has_lengths)
     return read_tables(project_id, [request])[0]
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewFigures:
-    """What the Overview shows. `total`, `series` and `groups` of the tables are the rows to print."""
-
-    series: FigureTable
-    before: FigureTable
-    features: FigureTable
-    features_before: FigureTable
-    models: FigureTable
-    models_before: FigureTable
-    today: FigureTable
-    month: FigureTable
-
-
-def read_overview_figures(
-    project_id: int,
-    *,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    interval: Interval,
-    filters: Filters | None = None,
-    timezone: tzinfo = UTC,
-) -> OverviewFigures:
-    """The range cut into intervals, by feature and by model; the last two and the total also for the equally long
-    range before it; and the calls of this day and of this month until `now`, in the project's time zone. Two queries.
-    """
-    chosen, earlier = filters or Filters(), start - (end - start)
-    midnight = now.astimezone(timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-
-    def ask(
-        since: datetime, until: datetime, *group_by: Dimension, interval: Interval = Interval.NONE
-    ) -> FigureRequest:
-        return FigureRequest(since, until, group_by, interval, chosen, timezone)
-
-    return OverviewFigures(
-        *read_tables(
-            project_id,
-            [
-                ask(start, end, interval=interval),
-                ask(earlier, start),
-                ask(start, end, Dimension.FEATURE),
-                ask(earlier, start, Dimension.FEATURE),
-                ask(start, end, Dimension.MODEL),
-                ask(earlier, start, Dimension.MODEL),
-                ask(midnight, now),
-                ask(midnight.replace(day=1), now),
-            ],
-        )
-    )
-
-
 def read_tables(project_id: int, requests: Sequence[FigureRequest]) -> list[FigureTable]:
-    """Answer all requests as of the same moment, in two queries (more only while hours become dirty meanwhile)."""
+    """Answer all requests as of the same moment, in two queries (more only while hours become dirty meanwhile).
+
+    Raises TooManyRows when one of them has more than MAX_ROWS rows.
+    """
     start = floor_hour(min(request.start for request in requests))
     wide = Stretch(start, ceil_hour(max(request.end for request in requests)))
     dirty = _dirty_hours(project_id, wide)
     while True:
         pieces, found = _read(project_id, requests, wide, dirty)
         if found <= dirty:
-            return [FigureTable.of_pieces(*pair) for pair in zip(requests, pieces, strict=True)]
+            tables = [FigureTable.of_pieces(*pair) for pair in zip(requests, pieces, strict=True)]
+            if any(len(table.cells) > MAX_ROWS for table in tables):
+                raise TooManyRows(most=MAX_ROWS)
+            return tables
         # Each turn adds an hour of the range, so this ends.
         dirty |= found
 
@@ -122,9 +87,13 @@ def _read(
     """Each request's pieces when the dirty hours are read from spans, and the hours that are dirty by then."""
     pieces: list[list[Piece]] = [[] for _ in requests]
     found = set()
+    most = PIECES_PER_ROW * MAX_ROWS * len(requests)
     with connection.cursor() as cursor:
-        cursor.execute(compose(project_id, requests, wide, dirty))
-        for number, bucket, first, second, *numbers, cost, latency, ttft in cursor.fetchall():
+        cursor.execute(compose(project_id, requests, wide, dirty, limit=most + 1))
+        rows = cursor.fetchall()
+        if len(rows) > most:
+            raise TooManyRows(most=MAX_ROWS)
+        for number, bucket, first, second, *numbers, cost, latency, ttft in rows:
             if number == MARKS:
                 found.add(datetime.fromtimestamp(bucket, UTC))
             else:

@@ -34,25 +34,21 @@ LIVE = sql.SQL(", ").join(
         sql.SQL("started_at, status, cost_usd, input_tokens, output_tokens"),
         sql.SQL("cached_input_tokens, cache_write_tokens, reasoning_tokens"),
         *(sql.SQL(f"{what} AS {name}") for name, what in SPAN_DIMENSIONS.items()),
-        sql.SQL(f"{entry_of(LATENCY_BUCKET, '1')} AS latency"),
-        sql.SQL(f"{entry_of(TTFT_BUCKET, '1')} AS ttft"),
     ]
 )
-SPAN_SUMS = sql.SQL(", ").join(
-    [
-        *map(sql.SQL, SPAN_COUNTS.values()),
-        sql.SQL("sum(cost_usd), string_agg(latency, ''::bytea), string_agg(ttft, ''::bytea)"),
-    ]
+LIVE_LENGTHS = sql.SQL(
+    f", {entry_of(LATENCY_BUCKET, '1')} AS latency_histogram, {entry_of(TTFT_BUCKET, '1')} AS ttft_histogram"
 )
-RECORD_SUMS = sql.SQL(", ").join(
-    [
-        *map(sql.SQL, RECORD_COUNTS.values()),
-        sql.SQL("sum(cost_usd), string_agg(latency_histogram, ''::bytea), string_agg(ttft_histogram, ''::bytea)"),
-    ]
-)
+SPAN_SUMS = sql.SQL(", ").join(map(sql.SQL, SPAN_COUNTS.values()))
+RECORD_SUMS = sql.SQL(", ").join(map(sql.SQL, RECORD_COUNTS.values()))
+# Histograms may be strung together: whoever reads them adds up the entries.
+LENGTHS = sql.SQL("string_agg(latency_histogram, ''::bytea), string_agg(ttft_histogram, ''::bytea)")
+NO_LENGTHS = sql.SQL("''::bytea, ''::bytea")
 
 
-def compose(project_id: int, requests: Sequence[FigureRequest], wide: Stretch, dirty: set[datetime]) -> Part:
+def compose(
+    project_id: int, requests: Sequence[FigureRequest], wide: Stretch, dirty: set[datetime], *, limit: int
+) -> Part:
     """Rows of (request, interval's number, first group, second group, counts in order, cost, latency, TTFT).
 
     The hours in `dirty` are read from spans. Rows of request MARKS are the hours within `wide` that are dirty.
@@ -67,11 +63,12 @@ def compose(project_id: int, requests: Sequence[FigureRequest], wide: Stretch, d
             parts.append(_from_hours(project_id, number, request, coverage.hours))
         if coverage.spans:
             parts.append(_from_spans(number, request, coverage.spans))
-    body = sql.SQL("\nUNION ALL\n").join(parts)
+    body = sql.SQL("{}\nLIMIT {}").format(sql.SQL("\nUNION ALL\n").join(parts), sql.Literal(limit))
     if not live:
         return sql.Composed([body])
+    live_columns = LIVE + LIVE_LENGTHS if any(request.has_lengths for request in requests) else LIVE
     return sql.SQL("WITH live AS MATERIALIZED (SELECT {} FROM ({}) AS calls)\n{}").format(
-        LIVE, calls_within(project_id, live), body
+        live_columns, calls_within(project_id, live), body
     )
 
 
@@ -127,7 +124,7 @@ def _summed(
     request: FigureRequest,
     bucket: sql.Composable,
     columns: dict[Dimension, sql.Identifier],
-    sums: sql.Composable,
+    counts: sql.Composable,
     source: sql.Composable,
     when: Part,
 ) -> Part:
@@ -141,8 +138,9 @@ def _summed(
         sql.SQL("{} = {}").format(columns[dimension], sql.Literal(value))
         for dimension, value in request.filters.given().items()
     ]
-    return sql.SQL("SELECT {}, {}, {}, {}, {} FROM {} AND {} GROUP BY 2, 3, 4").format(
-        sql.Literal(number), bucket, *groups, sums, source, sql.SQL(" AND ").join([when, *filters])
+    lengths = LENGTHS if request.has_lengths else NO_LENGTHS
+    return sql.SQL("SELECT {}, {}, {}, {}, {}, sum(cost_usd), {} FROM {} AND {} GROUP BY 2, 3, 4").format(
+        sql.Literal(number), bucket, *groups, counts, lengths, source, sql.SQL(" AND ").join([when, *filters])
     )
 
 
