@@ -114,7 +114,10 @@ def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     ways = {name: needed for way in operation["security"] for name, needed in way.items()}
     needs = [f"a key with the scope `{scope}`" for scope in ways.get("key", [])]
     needs += [f"a session with the role {role} or above" for role in ways.get("session", [])]
-    operation["description"] = f"{operation.get('description', '')}\n\nNeeds {' or '.join(needs)}.".strip()
+    first, _, rest = operation.get("description", "").partition(". ")
+    operation.setdefault("summary", f"{first.rstrip('.')}.")
+    promise = operation["description"] if path in HOT_DOORS else rest
+    operation["description"] = f"{promise}\n\nNeeds {' or '.join(needs)}.".strip()
     if "session" in ways:
         operation["parameters"] = [*operation.get("parameters", []), PROJECT]
     failures = EVERYWHERE | (NOT_FOUND if "session" in ways else {})

@@ -29,6 +29,29 @@ SAYS = {
     "attributes": "Anything else. Unknown fields of a span are kept here too.",
 }
 
+EXAMPLE = {
+    "spans": [
+        {
+            "trace_id": "98181e16539e8597e5848d66067f1540",
+            "span_id": "b55f535e0dc3149c",
+            "name": "chat",
+            "kind": "llm",
+            "started_at": "2026-11-23T12:00:00Z",
+            "latency_ms": 1840,
+            "ttft_ms": 410,
+            "environment": "production",
+            "feature": "support-answers",
+            "user_id": "u_1",
+            "provider": "openai",
+            "request_model": "gpt-4o-mini",
+            "input_tokens": 812,
+            "output_tokens": 96,
+            "input": "Where is my parcel?",
+            "output": "It arrives tomorrow.",
+        }
+    ]
+}
+
 
 class TelemetryBody(msgspec.Struct):
     """Up to 5,000 items and 10 MB, also after inflation of gzip or deflate."""
@@ -84,7 +107,7 @@ def operation() -> dict[str, Any]:
         ),
         "tags": ["telemetry"],
         "security": [{"key": ["ingest"]}],
-        "requestBody": {"required": True, "content": _json("TelemetryBody")},
+        "requestBody": {"required": True, "content": _json("TelemetryBody", example=EXAMPLE)},
         "responses": {
             "200": {"description": "Stored, as far as not rejected.", "content": _json("TelemetryAnswer")},
             "400": _error("Not JSON of this shape, or damaged compression."),
@@ -110,8 +133,8 @@ def _plain(field: dict[str, Any]) -> dict[str, Any]:
     return field
 
 
-def _json(name: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": SCHEMAS.format(name=name)}}}
+def _json(name: str, **more: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": SCHEMAS.format(name=name)}, **more}}
 
 
 def _error(description: str, *, retry: bool = False) -> dict[str, Any]:
