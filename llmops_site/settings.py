@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "apps.accounts.passwords.SimplePatternValidator"},
     {"NAME": "apps.accounts.passwords.ContextWordsValidator"},
     {"NAME": "apps.projects.passwords.ProjectNamesValidator"},
 ]
@@ -247,16 +249,22 @@ SOCIALACCOUNT_ONLY = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
-if env.text("PRODWORTHY_OIDC_ISSUER"):
+OIDC_ISSUER = env.text("PRODWORTHY_OIDC_ISSUER").rstrip("/")
+if OIDC_ISSUER:
+    if not OIDC_ISSUER.startswith("https://") or not env.text("PRODWORTHY_OIDC_CLIENT_ID"):
+        raise ImproperlyConfigured(
+            "PRODWORTHY_OIDC_ISSUER must be an https address, and PRODWORTHY_OIDC_CLIENT_ID must be set with it."
+        )
+    OIDC_ISSUER_ORIGIN = "https://" + urlsplit(OIDC_ISSUER).netloc
     SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
-        "OAUTH_PKCE_ENABLED": True,
         "APPS": [
             {
-                "provider_id": "sso",
+                # An identity is issuer and subject together: who is known from one issuer is nobody at another.
+                "provider_id": f"sso-{hashlib.sha256(OIDC_ISSUER.encode()).hexdigest()[:8]}",
                 "name": env.text("PRODWORTHY_OIDC_NAME", "single sign-on"),
                 "client_id": env.text("PRODWORTHY_OIDC_CLIENT_ID"),
                 "secret": env.text("PRODWORTHY_OIDC_CLIENT_SECRET"),
-                "settings": {"server_url": env.text("PRODWORTHY_OIDC_ISSUER")},
+                "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
             }
         ],
     }
@@ -296,7 +304,8 @@ CONTENT_SECURITY_POLICY = {
         "manifest-src": [SELF],
         "object-src": [NONE],
         "base-uri": [NONE],
-        "form-action": [SELF],
+        # The sign-on form leads to the issuer, and browsers hold the redirect to this list, too.
+        "form-action": [SELF, *([OIDC_ISSUER_ORIGIN] if OIDC_ISSUER else [])],
         "frame-ancestors": [NONE],
     }
 }
@@ -382,5 +391,5 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": env.text("PRODWORTHY_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "celery": {"level": "INFO"}},
+    "loggers": {"django.server": {"level": "WARNING"}, "celery": {"level": "INFO"}, "httpx": {"level": "WARNING"}},
 }

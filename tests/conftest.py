@@ -119,11 +119,11 @@ class Api(Client):
 
 
 def sign_in(client: Client, user: User, *, seconds_ago: int = 0) -> None:
-    """Sign the person in, as if they had given their password that long ago."""
+    """Sign the person in, as if they had given (and confirmed) their password that long ago."""
     client.force_login(user, BACKEND)
     session = client.session
     session["account_authentication_methods"] = [
-        {"method": "password", "at": time.time() - seconds_ago, "email": user.email}
+        {"method": "password", "at": time.time() - seconds_ago, "email": user.email, "reauthenticated": True}
     ]
     session["account_authentication_methods_user"] = str(user.pk)
     session.save()

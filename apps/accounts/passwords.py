@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
@@ -18,6 +20,8 @@ PRODUCT_WORDS = ("prodworthy",)
 SHORTEST_WORD = 4
 WORD = re.compile(r"[^\W_]+")
 MOST_CHARACTERS = 1024
+FEWEST_DIFFERENT = 5
+DECORATION = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 
 
 def words_of(text: str) -> set[str]:
@@ -36,6 +40,49 @@ def refuse_context_words(password: str, texts: Iterable[str]) -> None:
                 code="password_context_word",
                 params={"word": word},
             )
+
+
+class SimplePatternValidator:
+    """Refuses what length alone lets through: runs, few different characters, and common passwords stretched.
+
+    Stretched means repeated, or with digits and signs put around: `passwordpassword`, `Password2026!!`.
+    """
+
+    def __init__(self) -> None:
+        self._common = CommonPasswordValidator().passwords
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        """Raise ValidationError for such a password."""
+        lowered = password.lower()
+        if len(set(lowered)) < FEWEST_DIFFERENT or _is_run(lowered):
+            raise ValidationError(
+                _("Use more different characters, and no run such as 123456 or abcdef."), code="password_too_simple"
+            )
+        stem = DECORATION.sub("", lowered)
+        if {_unrepeated(stem), _unrepeated(lowered)} & self._common:
+            raise ValidationError(
+                _("This is a common password, repeated or with digits and signs around it."),
+                code="password_too_common",
+            )
+
+    def get_help_text(self) -> str:
+        """The rule in a sentence."""
+        return _("Do not stretch a common password by repeating it or by adding digits.")
+
+
+def _is_run(text: str) -> bool:
+    """True when each character follows the one before by the same step; after 9 comes 0."""
+    if text.isdigit():
+        steps = {(int(after) - int(before)) % 10 for before, after in pairwise(text)}
+    else:
+        steps = {ord(after) - ord(before) for before, after in pairwise(text)}
+    return len(steps) == 1
+
+
+def _unrepeated(text: str) -> str:
+    """The shortest text that, repeated, gives this one: `qwerty` for `qwertyqwerty`."""
+    period = (text + text).find(text, 1)
+    return text[:period] if period > 0 else text
 
 
 class ContextWordsValidator:

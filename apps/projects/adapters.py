@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from apps.accounts import selectors as people
+from apps.accounts.models import User
 from apps.core import clock
 from apps.projects import selectors
 
@@ -46,6 +47,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             return
         messages.error(request, words)
         raise ImmediateHttpResponse(redirect("account_login"))
+
+    def populate_user(self, request: HttpRequest, sociallogin: Any, data: dict[str, Any]) -> User:
+        """The person as the provider describes them; our accounts have one name, not two."""
+        user: User = super().populate_user(request, sociallogin, data)
+        user.name = str(data.get("name") or "")[:120]
+        return user
 
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: Any) -> bool:
         """Always: whoever gets here has an invitation, and there is nothing left to ask."""
