@@ -7,7 +7,7 @@ import hmac
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
 
 from apps.core import readiness
 from apps.core.permissions import open_page, token_page
@@ -47,7 +47,20 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Figures in Prometheus' text format, for the holder of the token; without a token set, for this machine alone."""
     if not _may_read_metrics(request):
         return _uncached(HttpResponse("Send the metrics token as 'Authorization: Bearer <token>'.\n", status=403))
-    return _uncached(HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST))
+    figures = generate_latest(REGISTRY) + generate_latest(_checks())
+    return _uncached(HttpResponse(figures, content_type=CONTENT_TYPE_LATEST))
+
+
+def _checks() -> CollectorRegistry:
+    """The findings of readiness as figures, so that an alarm can be set on each."""
+    registry = CollectorRegistry()
+    check = Gauge("prodworthy_check_ok", "1 while this check of /readyz is well", ["check"], registry=registry)
+    ready = Gauge("prodworthy_ready", "1 while /readyz answers 200", registry=registry)
+    found = readiness.findings()
+    for finding in found:
+        check.labels(finding.name).set(finding.is_well)
+    ready.set(readiness.is_ready(found))
+    return registry
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:

@@ -109,6 +109,7 @@ def test_does_not_blame_the_queue_for_the_broker(visitor: Client, no_other_looks
     assert visitor.get("/readyz").status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("token", "sent", "came_from", "status"),
     [
@@ -130,4 +131,9 @@ def test_gives_figures_to_the_token_or_to_this_machine(
     settings.METRICS_TOKEN = token
     answer = visitor.get("/metrics", headers=sent, REMOTE_ADDR=came_from)
     assert answer.status_code == status
-    assert (b"process_resident_memory_bytes" in answer.content) == (status == 200)
+    for figure in (
+        b"process_resident_memory_bytes ",
+        b'prodworthy_check_ok{check="database"} 1.0',
+        b"prodworthy_ready 1.0",
+    ):
+        assert (figure in answer.content) == (status == 200)
