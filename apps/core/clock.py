@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def now() -> datetime:
@@ -30,3 +31,11 @@ def ceil_day(moment: datetime) -> datetime:
     """The first start of a UTC day that is not before the moment."""
     floor = floor_day(moment)
     return floor if floor == moment else floor + timedelta(days=1)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of that name; UTC for one that this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,6 @@ class Stretch:
 
     start: datetime
     end: datetime
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """The time zone of that name; UTC for one that this machine does not know."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def today(now: datetime, zone: ZoneInfo) -> Stretch:

@@ -16,10 +16,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from apps.core import clock, exports
+from apps.core.clock import zone_named
 from apps.core.http import page_or_fragment, wants_fragment
 from apps.core.periods import CUSTOM
 from apps.dashboards import costs, latency, overview, pictures, selectors, sentences, snippets, sorting, words
-from apps.dashboards.calendar import zone_named
 from apps.dashboards.scope import Scope, read_scope
 from apps.projects import shown_once
 from apps.projects.access import ProjectRequest, project_page

@@ -13,5 +13,6 @@ urlpatterns = [
     path("p/<slug:project>/traces/<str:trace_id>", views.trace, name="trace"),
     path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
     path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
+    path("api/v1/metrics", api.MetricsApi.as_view(), name="api_metrics"),
     path("api/v1/spans", api.SpansApi.as_view(), name="api_spans"),
 ]
