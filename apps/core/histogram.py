@@ -10,7 +10,7 @@ PostgreSQL. A bucket that starts at `low` has the representative r = floor(low *
 floor(r / 0.995): every whole number in it is within 0.5 % of r, rounding included. Below 199 ms each has a
 bucket of its own.
 
-A value above `MAX_MS` (49 days) counts as `MAX_MS`.
+A value above `MAX_MS` (31 years) counts as `MAX_MS`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ERROR = Fraction(1, 200)
 DENSE_FACTOR = 16
 """Counts are added up in an array of all keys if it is at most this many times as long as the counts."""
 
-MAX_MS = 2**32 - 1
+MAX_MS = 10**12
 MAX_COUNT = 2**32 - 1
 PAIR = np.dtype([("bucket", ">u2"), ("count", ">u4")])
 """One entry of a packed histogram, six bytes. Entries are sorted by bucket; empty buckets are left out."""
