@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ("cached_input_tokens", models.BigIntegerField()),
                 ("cache_write_tokens", models.BigIntegerField()),
                 ("reasoning_tokens", models.BigIntegerField()),
-                ("cost_usd", models.DecimalField(decimal_places=18, max_digits=40)),
+                ("cost_usd", models.DecimalField(decimal_places=24, max_digits=46)),
                 ("latency_histogram", models.BinaryField()),
                 ("ttft_histogram", models.BinaryField()),
                 ("project_id", models.BigIntegerField()),
