@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.core.clock import floor_hour
+from apps.core.histogram import MAX_MS
 from apps.telemetry.figures import COUNTS, FigureRequest, FigureRow, Interval, Percentiles
 from apps.telemetry.services.partitions import ensure_partitions, forget_known
 from apps.telemetry.types import SPAN_COLUMNS, SpanRecord
@@ -126,8 +127,8 @@ def expect(calls: Iterable[Call]) -> Expected:
             *tokens,
         ),
         cost_usd=None if counted and not costs else total,
-        latencies=tuple(sorted(call.latency_ms for call in counted if call.latency_ms is not None)),
-        ttfts=tuple(sorted(call.ttft_ms for call in counted if call.ttft_ms is not None)),
+        latencies=tuple(sorted(min(call.latency_ms, MAX_MS) for call in counted if call.latency_ms is not None)),
+        ttfts=tuple(sorted(min(call.ttft_ms, MAX_MS) for call in counted if call.ttft_ms is not None)),
     )
 
 
