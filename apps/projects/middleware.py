@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from apps.accounts.models import User
 from apps.core.shell import ProjectLink, Shell
 from apps.projects import selectors
+from apps.projects.access import LAST_PROJECT
 from apps.projects.models import Project
 
 
@@ -32,8 +33,11 @@ def build_shell(request: HttpRequest) -> Shell | None:
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return None
-    project: Project | None = getattr(request, "project", None)
     projects = [membership.project for membership in selectors.list_memberships(user=user)]
+    project: Project | None = getattr(request, "project", None)
+    if project is None:  # a page of the person alone keeps the rail of the project they came from
+        last = request.session.get(LAST_PROJECT)
+        project = next((one for one in projects if one.slug == last), None)
     return Shell(
         person_name=str(user),
         person_initials=user.initials,

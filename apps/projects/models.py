@@ -213,6 +213,15 @@ class AuditEntry(models.Model):
         ]
 
     @property
+    def details_in_words(self) -> str:
+        """The details in one line; what is not known is left out."""
+        known = {name: value for name, value in self.details.items() if value is not None}
+        texts = {
+            name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in known.items()
+        }
+        return " · ".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items())
+
+    @property
     def entry_hash_hex(self) -> str:
         """The hash as the API shows it."""
         return bytes(self.entry_hash).hex()

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 (
                     "theme",
                     models.CharField(
-                        choices=[("system", "System"), ("light", "Light"), ("dark", "Dark")],
+                        choices=[("system", "as the system"), ("light", "light"), ("dark", "dark")],
                         default="system",
                         max_length=8,
                     ),

@@ -63,13 +63,13 @@ def settings_members(request: ProjectRequest, project: Project) -> HttpResponse:
 def _mail(request: ProjectRequest, made: services.NewInvitation, link: str) -> None:
     """Send the link where mail is set up; say what became of it."""
     if not settings.SENDS_MAIL:
-        messages.success(request, _("Copy the link below and send it to %(email)s.") % {"email": made.invitation.email})
+        messages.success(request, _("Copy the link and send it to %(email)s.") % {"email": made.invitation.email})
         return
     try:
         services.mail_invitation(invitation=made.invitation, link=link)
     except (OSError, SMTPException):
         log.exception("the mail server did not take an invitation")
-        messages.warning(request, _("The mail server did not take the mail. Send the link below yourself."))
+        messages.warning(request, _("The mail server did not take the mail. Send the link yourself."))
     else:
         messages.success(request, _("Mailed to %(email)s.") % {"email": made.invitation.email})
 
