@@ -5,22 +5,25 @@ threads, hence the bridge (docs/decisions/0001-one-address.md).
 """
 
 import os
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops_site.settings")
 
-from llmops_site.wsgi import application as pages  # noqa: E402  -- Django is set up by this import
+from llmops_site.wsgi import application as pages  # Django is set up by this import
 
-from apps.core.doors import HotDoors  # noqa: E402
-from apps.core.lifespan import Lifespan  # noqa: E402
-from apps.core.threads import end_pool  # noqa: E402
-from apps.telemetry import doors as telemetry  # noqa: E402
+# isort: split
+from apps.core.doors import HotDoors
+from apps.core.lifespan import Lifespan
+from apps.core.threads import end_pool
+from apps.telemetry import doors as telemetry
 
 PAGE_THREADS = 8
 
-behind = WSGIMiddleware(pages, workers=PAGE_THREADS)
+# Both speak the protocols that the other expects; their annotations word them differently.
+behind = WSGIMiddleware(cast(Any, pages), workers=PAGE_THREADS)
 application = Lifespan(
-    HotDoors({"/api/v1/telemetry": ("POST", telemetry.telemetry)}, behind=behind),
+    HotDoors({"/api/v1/telemetry": ("POST", telemetry.telemetry)}, behind=cast(Any, behind)),
     on_stop=[telemetry.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
 )

@@ -1,6 +1,7 @@
 """The OpenAPI document: the JSON API as DRF knows it, the hot doors beside it, and what all operations share.
 
-`manage.py spectacular` writes it to a file; `/api/schema/` serves it and `/api/docs/` shows it to whoever is signed in.
+`manage.py spectacular` writes it to a file; `views` serves and shows it. DRF imports this module early, so nothing here
+may import views.
 """
 
 from __future__ import annotations
@@ -8,14 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.views import SpectacularJSONAPIView
 
-from apps.core.permissions import person_page
 from apps.projects.access import ProjectApi
 from apps.telemetry import openapi as telemetry
 
@@ -51,21 +47,14 @@ NOT_FOUND = {"404": "There is nothing here, or it is not shared with the caller.
 UNREADABLE = {"400": "The body is not JSON.", "415": "The body is not said to be JSON."}
 INVALID = {"422": "A field needs a change, or the project is not named; details say which."}
 
-_schema_view = SpectacularJSONAPIView.as_view()
 
+class Schema(AutoSchema):
+    """Names operations: what reads several things is a list, also where several come in a page with a cursor."""
 
-@person_page
-@require_safe
-def api_schema(request: HttpRequest) -> HttpResponseBase:
-    """The document as JSON."""
-    return _schema_view(request)
-
-
-@person_page
-@require_safe
-def api_docs(request: HttpRequest) -> HttpResponse:
-    """The document to read and to try, with the reader's own rights."""
-    return render(request, "api_docs.html")
+    def get_operation_id(self) -> str:
+        """The name, once in the whole document."""
+        name = str(super().get_operation_id())
+        return f"{name.removesuffix('retrieve')}list" if name.endswith("retrieve") and self.path[-1] != "}" else name
 
 
 class KeyOrSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

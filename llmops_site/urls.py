@@ -2,11 +2,11 @@
 
 from django.urls import include, path
 
-from llmops_site import openapi
+from llmops_site import views
 
 urlpatterns = [
-    path("api/schema/", openapi.api_schema, name="api_schema"),
-    path("api/docs/", openapi.api_docs, name="api_docs"),
+    path("api/schema/", views.api_schema, name="api_schema"),
+    path("api/docs/", views.api_docs, name="api_docs"),
     path("", include("apps.core.urls")),
     path("", include("apps.accounts.urls")),
     path("", include("apps.projects.urls")),

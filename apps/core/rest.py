@@ -68,8 +68,9 @@ def render_error(error: Exception, context: dict[str, Any]) -> Response | None:
     response = Response(
         {"error": {"code": STATUS_CODES.get(code, "failed"), "message": message, "details": details}}, status=code
     )
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        response["Retry-After"] = str(int(error.wait) + 1)
+    wait = getattr(error, "wait", None)  # what DRF's Throttled carries
+    if wait:
+        response["Retry-After"] = str(int(wait) + 1)
     return response
 
 

@@ -1,4 +1,4 @@
-"""What a page looks at, as its address says it: a stretch of time, an environment, a feature, a model. Pure."""
+"""What a page looks at, as its address says it: a stretch of time, an environment, a feature, a model."""
 
 from __future__ import annotations
 

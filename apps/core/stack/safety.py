@@ -50,6 +50,7 @@ def check_broker(url: str) -> str | None:
 
 
 def client(url: str) -> redis.Redis:
+    """A client of the broker that gives up after two seconds."""
     address = url.replace("redis+socket://", "unix://", 1)
     client: redis.Redis = redis.Redis.from_url(address, socket_timeout=2, socket_connect_timeout=2)
     return client
