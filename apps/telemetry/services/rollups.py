@@ -48,7 +48,7 @@ HOURS_PER_PORTION = 48
 STRETCHES_AT_ONCE = 4
 """How many days, or runs of hours, are held in memory while their histograms are merged."""
 
-_LOCK_KEY = 0x50575255  # with the project's number, it names one roll-up of one project in the installation
+LOCK_KEY = 0x50575255  # with the project's number, it names one roll-up of one project in the installation
 
 SETTINGS = """
 SET LOCAL statement_timeout = '200s';
@@ -211,7 +211,7 @@ def roll_up_portion(project_id: int, *, wait: bool = False) -> int:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(SETTINGS)
-        cursor.execute(LOCK if wait else TRY_LOCK, [_LOCK_KEY, project_id])
+        cursor.execute(LOCK if wait else TRY_LOCK, [LOCK_KEY, project_id])
         if not (wait or cursor.fetchone()[0]):
             return 0
         cursor.execute(TAKE_MARKS, [project_id, HOURS_PER_PORTION])
