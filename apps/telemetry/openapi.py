@@ -24,7 +24,7 @@ SAYS = {
     "cached_input_tokens": "Read from the provider's cache; part of input_tokens.",
     "cache_write_tokens": "Written to the provider's cache.",
     "reasoning_tokens": "Part of output_tokens.",
-    "cost_usd": "What you were billed, if you know it; left out, the cost is worked out from prices.",
+    "cost_usd": "What you were billed. It counts where no price of the model is known.",
     "documents": "What a retriever or reranker brought: id, score, rerank_score, content, used.",
     "attributes": "Anything else. Unknown fields of a span are kept here too.",
 }
