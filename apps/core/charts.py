@@ -221,8 +221,17 @@ class _Plot:
     @cached_property
     def scale(self) -> tuple[float, str]:
         """Divisor and suffix of the axis."""
-        sizes = [*(abs(height) for height in self.known), *(abs(float(target.value)) for target in self.targets)]
-        return self.unit.scale(max(sizes, default=0.0))
+        return self.unit.scale(max(self._sizes, default=0.0))
+
+    @property
+    def _sizes(self) -> list[float]:
+        return [*(abs(height) for height in self.known), *(abs(float(target.value)) for target in self.targets)]
+
+    @property
+    def tick_format(self) -> str:
+        """How the axis writes its values: small sums of money with their cents, so that all have two digits."""
+        reach = max(self._sizes, default=0.0)
+        return ",.2f" if self.unit.prefix and 0.05 <= reach < 5 else ",~f"
 
     def on_axis(self, value: float | int | Decimal) -> float:
         """A value on the axis's scale, without the noise of a binary division."""
@@ -283,7 +292,7 @@ def _iso(moment: datetime) -> str:
 def _layout(plot: _Plot) -> dict[str, Any]:
     times = plot.times
     yaxis: dict[str, Any] = {
-        "tickformat": ",~f",
+        "tickformat": plot.tick_format,
         "tickprefix": plot.unit.prefix,
         "ticksuffix": plot.scale[1],
         "rangemode": "tozero" if plot.from_zero else "normal",

@@ -90,6 +90,11 @@ def test_scales_an_axis_to_its_largest_value(
     assert figure["layout"]["yaxis"]["ticksuffix"] == suffix
 
 
+@pytest.mark.parametrize(("dollars", "written"), [(0.25, ",.2f"), (16, ",~f"), (0.004, ",~f")])
+def test_writes_cents_on_the_axis_of_small_sums(dollars: float, written: str) -> None:
+    assert line([dollars] * 4, unit=charts.USD).figure["layout"]["yaxis"]["tickformat"] == written
+
+
 def test_counts_the_height_of_a_stack_when_it_scales() -> None:
     figure = bars([Series(name, [6_000] * 4) for name in "ab"]).figure
     assert figure["layout"]["yaxis"]["ticksuffix"] == " k"
