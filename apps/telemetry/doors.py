@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from apps.core import clock
 from apps.core.doors import HotRequest, HotResponse, encode
@@ -93,7 +94,17 @@ async def _identify(request: HotRequest, now: datetime) -> KeyIdentity:
     if known is not None:
         return known
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_threads(), lambda: authentication.identify_key(raw, now=now))
+    return await loop.run_in_executor(_threads(), _looked_up, raw, now)
+
+
+def _looked_up(raw: str | None, now: datetime) -> KeyIdentity:
+    """The key's identity from the database. Raises Unavailable while that is away."""
+    # Django does this before each request of its own; these threads have none, and outlive a restart of the database.
+    close_old_connections()
+    try:
+        return authentication.identify_key(raw, now=now)
+    except (InterfaceError, OperationalError) as error:
+        raise Unavailable() from error
 
 
 def _read(body: bytes, identity: KeyIdentity, client: str, received_at: datetime) -> Batch:

@@ -93,7 +93,7 @@ def test_heals_a_part_that_is_killed(stack: Stack, part: str) -> None:
     def is_back() -> bool:
         return f"{part:<10}answers again" in stack.said() and stack.readiness()[0] == 200
 
-    assert eventually(is_back, seconds=20), f"{stack.said()}\n{stack.logs()}"
+    assert eventually(is_back, seconds=30), f"{stack.said()}\n{stack.logs()}"
     assert stack.child(part) != before
     assert f"{part:<10}was killed by SIGKILL; starting it again" in stack.said()
 
@@ -107,7 +107,7 @@ def test_the_next_start_recovers_from_a_killed_supervisor_and_keeps_the_data(sta
     assert stack.process is not None
     stack.process.kill()
     stack.process.wait()
-    assert eventually(lambda: stack.everything_running() == [], seconds=10), stack.everything_running()
+    assert eventually(lambda: stack.everything_running() == [], seconds=15), stack.everything_running()
 
     stack.start()
     stack.wait_up()
