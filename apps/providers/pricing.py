@@ -89,7 +89,7 @@ def cost_of(usage: Usage, rates: PriceRates, *, batch: bool = False, service_tie
     outgoing = _output_charges(usage, band.prices, notes)
     if incoming is None or outgoing is None:
         return None
-    charges = tuple(charge for charge in incoming + outgoing if charge.tokens)
+    charges = (*incoming, *outgoing)
     millions = ZERO
     for charge in charges:
         millions = EXACT.fma(charge.tokens, charge.per_million_usd, millions)
@@ -152,10 +152,12 @@ def _output_charges(usage: Usage, prices: TokenPrices, notes: list[Note]) -> lis
 
 
 def _priced(*parts: tuple[str, int, Decimal | None]) -> list[Charge] | None:
-    """The parts as charges; None when one with tokens has no price."""
+    """The parts that have tokens as charges; None when one of them has no price."""
     charges = []
     for kind, tokens, price in parts:
-        if tokens and price is None:
+        if not tokens:
+            continue
+        if price is None:
             return None
-        charges.append(Charge(kind, tokens, price or ZERO))
+        charges.append(Charge(kind, tokens, price))
     return charges
