@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 
 from apps.telemetry.openapi import TelemetryAnswer, TelemetryBody
 from apps.telemetry.wire import KNOWN_FIELDS, NativeSpan
+from tests.architecture.sources import ROOT
 from tests.telemetry.conftest import make_span
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -86,6 +87,15 @@ def test_says_of_every_operation_who_may_and_what_comes_back(document: dict[str,
 def test_names_each_operation_once(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, _, operation in _operations(document)]
     assert len(set(names)) == len(names)
+
+
+def test_has_every_address_in_the_guide_for_programs(document: dict[str, Any]) -> None:
+    guide = re.sub(r"{\w+}", "{}", (ROOT / "docs" / "api.md").read_text())
+    assert not [
+        path
+        for path in document["paths"]
+        if not re.search(rf"{re.escape(re.sub(r'{\w+}', '{}', path))}[`\s?\"]", guide)
+    ]
 
 
 def test_describes_every_field_of_a_span(document: dict[str, Any]) -> None:
