@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, logout
+from django.contrib.auth import REDIRECT_FIELD_NAME, SESSION_KEY, logout
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from apps.core import clock
 
 BEGAN, SEEN = "began_at", "seen_at"
 SEEN_NOTED_EVERY_SECONDS = 300
+
+
+def _goes_to_sign_in(response: HttpResponse) -> bool:
+    """True for the redirect that meets whoever is not signed in."""
+    return response.status_code == 302 and urlsplit(response["Location"]).path == reverse(settings.LOGIN_URL)
+
+
+def _whole_page_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """Make htmx leave the page: followed as usual, the redirect would put the sign-in form into a region of it."""
+    here = urlsplit(request.headers.get("HX-Current-URL", "/"))
+    back = here.path + (f"?{here.query}" if here.query else "")
+    sign_in = f"{reverse(settings.LOGIN_URL)}?{urlencode({REDIRECT_FIELD_NAME: back})}"
+    return HttpResponse(status=204, headers={"HX-Redirect": sign_in})
 
 
 class SessionLimitsMiddleware:
@@ -24,7 +39,10 @@ class SessionLimitsMiddleware:
         # A request without a session cookie has no session to look at, and must not pay for a look.
         if settings.SESSION_COOKIE_NAME in request.COOKIES:
             self._keep_limits(request)
-        return self.get_response(request)
+        response = self.get_response(request)
+        if "HX-Request" in request.headers and _goes_to_sign_in(response):
+            return _whole_page_to_sign_in(request)
+        return response
 
     def _keep_limits(self, request: HttpRequest) -> None:
         """End the session, or note that it is in use (at most every five minutes, to spare the database)."""

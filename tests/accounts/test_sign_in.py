@@ -334,6 +334,16 @@ def test_ends_a_session_that_is_idle_or_old(alice: User, began: int, seen: int, 
     assert ("_auth_user_id" in browser.session) is lives
 
 
+def test_leaves_the_page_when_a_session_ends_behind_a_fragment(alice: User, project: Project) -> None:
+    browser = page_client(alice)
+    browser.get("/account/")
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://localhost/p/{project.slug}/settings/audit?of=people"}
+    assert browser.get(f"/p/{project.slug}/settings/audit", headers=headers).status_code == 200
+    answer = aged(browser, seen_at=DAY).get(f"/p/{project.slug}/settings/audit", headers=headers)
+    assert answer.status_code == 204
+    assert answer["HX-Redirect"] == "/accounts/login/?next=%2Fp%2Fsupport-desk%2Fsettings%2Faudit%3Fof%3Dpeople"
+
+
 def test_notes_use_every_five_minutes_and_slides(alice: User) -> None:
     browser = page_client(alice)
     browser.get("/account/")
@@ -442,3 +452,13 @@ def test_shows_its_account_pages(alice: User, project: Project) -> None:
 
 def test_keeps_pages_of_signed_in_people_out_of_caches(alice: User) -> None:
     assert "no-store" in page_client(alice).get("/account/")["Cache-Control"]
+
+
+def test_writes_no_password_into_logs(alice: User, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    secret = "a canary of a password"
+    attempt(alice.email, secret)
+    Client(enforce_csrf_checks=True).post(LOGIN, {"login": alice.email, "password": secret})
+    Client(raise_request_exception=False).post(LOGIN, {"login": "\x00", "password": secret})
+    assert caplog.records
+    assert "canary" not in caplog.text

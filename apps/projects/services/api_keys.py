@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -73,7 +73,7 @@ def create_key(
         project=project,
         target=made.key,
         at=now,
-        details={"prefix": made.key.prefix, "scopes": wanted, "expires_at": _iso(expires_at)},
+        details={"prefix": made.key.prefix, "scopes": wanted, "expires_at": _minute(expires_at)},
     )
     return made
 
@@ -112,8 +112,9 @@ def _place() -> str:
     return "local" if urlsplit(settings.PUBLIC_URL).hostname in LOCAL_HOSTS else "live"
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _minute(moment: datetime | None) -> str | None:
+    """As the audit trail writes it."""
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def make_first_key(*, project: Project, created_by_id: int, actor: Actor, now: datetime) -> NewKey:
@@ -164,7 +165,7 @@ def rotate_key(
         details={
             "prefix": old.prefix,
             "new_prefix": made.key.prefix,
-            "old_works_until": _iso(old.expires_at),
+            "old_works_until": _minute(old.expires_at),
         },
     )
     return made
