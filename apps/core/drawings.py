@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.templatetags.static import static
@@ -46,8 +47,13 @@ BOX_WORDS = {
 }
 
 
+@cache
+def _sprite() -> str:
+    return static("img/icons.svg")
+
+
 def _use(name: str) -> str:
-    return f"{static('img/icons.svg')}#{name}"
+    return f"{_sprite()}#{name}"
 
 
 def icon(name: str, size: str = "") -> SafeString:

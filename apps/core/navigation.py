@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from django.urls import NoReverseMatch, reverse
+from django.conf import settings
+from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -105,11 +107,19 @@ def rail(project_slug: str, *, path: str, query: str = "", counts: Mapping[str, 
 
 def _items(group: Group, project_slug: str, path: str, query: str, counts: Mapping[str, int]) -> Iterator[RailItem]:
     for page in group.pages:
-        try:
-            url = reverse(page.url_name, kwargs={"project": project_slug})
-        except NoReverseMatch:
+        url = _address(page.url_name, project_slug, get_urlconf() or settings.ROOT_URLCONF)
+        if url is None:
             continue
         yield RailItem(page.label, url + query, _is_current(page, url, path), counts.get(page.url_name, 0))
+
+
+@lru_cache(maxsize=2048)
+def _address(url_name: str, project_slug: str, urlconf: str) -> str | None:
+    """Where the page is; None when no such page exists, which takes Django longest to find out."""
+    try:
+        return reverse(url_name, urlconf=urlconf, kwargs={"project": project_slug})
+    except NoReverseMatch:
+        return None
 
 
 def _is_current(page: Page, url: str, path: str) -> bool:
