@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from apps.core.exports import Cell
-from apps.dashboards.groups import GroupRow, group_rows
+from apps.dashboards.groups import GroupRow, group_rows, is_comparable
 from apps.telemetry.figures import Dimension, FigureRow, FigureTable
 
 BY = (
@@ -93,6 +94,11 @@ class Costs:
     tables: CostTables
 
     @property
+    def cost_before(self) -> Decimal | None:
+        """The spend of the period before; None when it is unknown, or so small that there is nothing to compare."""
+        return self.before.cost_usd if is_comparable(self.total, self.before) else None
+
+    @property
     def dearest(self) -> GroupRow | None:
         """The group that most of the known spend goes to; None when nothing is known to be spent."""
         first = self.rows[0] if self.rows else None
@@ -132,8 +138,6 @@ EXPORT_COLUMNS = (
     "cost_share",
     "cost_per_call_usd",
     "cost_before_usd",
-    "latency_p50_ms",
-    "latency_p99_ms",
 )
 
 
@@ -155,6 +159,4 @@ def export_rows(tables: CostTables) -> Iterator[list[Cell]]:
             None if row.share is None else round(row.share, 6),
             None if row.cost_per_call is None else round(row.cost_per_call, 12),
             row.cost_before,
-            now.latency.p50,
-            now.latency.p99,
         ]

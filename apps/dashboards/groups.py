@@ -15,6 +15,8 @@ from apps.dashboards.verdict import Pair, Side
 from apps.telemetry.figures import FigureRow, FigureTable
 
 FEW_FOR_P99 = 100
+MOST_GROWTH = 20
+"""Calls that were this many times fewer in the period before had hardly begun; their change is not shown."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class GroupRow:
 
     @property
     def cost_before(self) -> Decimal | None:
-        """The spend of the period before; None when it is unknown or there was no call."""
-        return self.before.cost_usd if self.before else None
+        """The spend of the period before; None when it is unknown, or so small that there is nothing to compare."""
+        return self.before.cost_usd if self.before and is_comparable(self.now, self.before) else None
 
     @property
     def p99_before(self) -> int | None:
@@ -74,6 +76,11 @@ def group_rows(now: FigureTable, before: FigureTable) -> list[GroupRow]:
         )
         for row in now.groups
     ]
+
+
+def is_comparable(now: FigureRow, before: FigureRow) -> bool:
+    """False when the calls had hardly begun in the period before: a rise by 3,000 % says nothing."""
+    return before.calls * MOST_GROWTH >= now.calls
 
 
 def direction(now: FigureRow, before: FigureRow) -> formats.Good:
@@ -121,9 +128,9 @@ MOST_LAYERS = 7
 
 def spend_layers(table: FigureTable, names: Callable[[tuple[str, ...]], str], slots: Mapping[str, int]) -> list[Series]:
     """Dollars per interval for each of the dearest groups; `names` says how a group is called, `slots` its color."""
-    places = {at: place for place, at in enumerate(table.request.buckets)}
-    layers = {row.group: [0.0] * len(places) for row in table.groups}
-    for row in table.rows:
-        assert row.at is not None  # the table is cut into intervals
-        layers[row.group][places[row.at]] = float(row.cost_usd or 0)
+    layers = {row.group: [0.0] * len(table.request.buckets) for row in table.groups}
+    # Not `rows`, which would work out the percentiles of every cell.
+    for cell, cost in zip(table.cells, table.costs, strict=True):
+        assert cell.bucket is not None  # the table is cut into intervals
+        layers[cell.group][cell.bucket] = float(cost)
     return [Series(names(group), values, slots.get(names(group), 1)) for group, values in layers.items()]

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from apps.core import formats
 from apps.dashboards import verdict
-from apps.dashboards.groups import GroupRow, direction, group_rows, pairs
+from apps.dashboards.groups import GroupRow, direction, group_rows, is_comparable, pairs
 from apps.telemetry.figures import FigureRow, FigureTable
 
 MOST_ROWS = 8
@@ -40,6 +40,11 @@ class Tile:
     now: FigureRow
     before: FigureRow
     course: tuple[float | None, ...]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether a change against the period before says anything."""
+        return is_comparable(self.now, self.before)
 
 
 @dataclass(frozen=True)

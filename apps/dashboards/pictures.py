@@ -61,7 +61,7 @@ def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: 
     return charts.lines(
         id="chart-ttft",
         title=_("How long is the wait?"),
-        subtitle=_("First token, %(by)s") % {"by": words.by_interval(interval)},
+        subtitle=_("TTFT %(by)s") % {"by": words.by_interval(interval)},
         times=times,
         series=[
             charts.Series("P99", [row.ttft.p99 for row in rows], P99_SLOT),

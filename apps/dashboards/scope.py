@@ -12,7 +12,8 @@ from apps.telemetry.addresses import read_value
 from apps.telemetry.figures import Filters, Interval
 
 MINUTES_UP_TO = timedelta(hours=3)
-HOURS_UP_TO = timedelta(days=8)
+HOURS_UP_TO = timedelta(days=3)
+SIX_HOURS_UP_TO = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,13 @@ class Scope:
 
     @property
     def interval(self) -> Interval:
-        """How a chart cuts the period: minutes up to three hours, hours up to eight days, then days."""
-        if self.period.length <= MINUTES_UP_TO:
-            return Interval.MINUTE
-        return Interval.HOUR if self.period.length <= HOURS_UP_TO else Interval.DAY
+        """How a chart cuts the period, so that it has 25 to 180 points."""
+        steps = (
+            (MINUTES_UP_TO, Interval.MINUTE),
+            (HOURS_UP_TO, Interval.HOUR),
+            (SIX_HOURS_UP_TO, Interval.SIX_HOURS),
+        )
+        return next((interval for length, interval in steps if self.period.length <= length), Interval.DAY)
 
     @property
     def is_filtered(self) -> bool:

@@ -34,7 +34,7 @@ def read_overview(project_id: int, scope: Scope, *, zone: ZoneInfo, now: datetim
         FigureRequest(period.start, period.end, feature, scope.interval, filters, zone),
         FigureRequest(earlier.start, earlier.end, feature, filters=filters),
         FigureRequest(period.start, period.end, model, filters=filters),
-        FigureRequest(earlier.start, earlier.end, model, filters=filters),
+        FigureRequest(earlier.start, earlier.end, model, filters=filters, has_lengths=False),
         _stretch(calendar.today(now, zone), Interval.HOUR, filters, zone),
         _stretch(calendar.yesterday_so_far(now, zone), Interval.NONE, filters, zone),
         _stretch(calendar.this_month(now, zone), Interval.DAY, filters, zone),
@@ -46,12 +46,12 @@ def read_overview(project_id: int, scope: Scope, *, zone: ZoneInfo, now: datetim
 
 
 def _stretch(stretch: calendar.Stretch, interval: Interval, filters: Filters, zone: ZoneInfo) -> FigureRequest:
-    return FigureRequest(stretch.start, stretch.end, (), interval, filters, zone)
+    return FigureRequest(stretch.start, stretch.end, (), interval, filters, zone, has_lengths=False)
 
 
 def has_calls(project: Project) -> bool:
     """Whether anything has ever arrived for the project."""
-    return project.first_call_at is not None or intake.has_stored(project.pk)
+    return project.first_call_at is not None or intake.has_calls(project.pk)
 
 
 def feature_names(project: Project) -> list[str]:
@@ -91,10 +91,12 @@ def read_costs(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) 
     """The Costs page's figures, in two queries."""
     period, earlier, filters = scope.period, scope.period.before(), scope.filters
     requests = [
-        FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone),
-        FigureRequest(earlier.start, earlier.end, (by,), filters=filters),
+        FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone, has_lengths=False),
+        FigureRequest(earlier.start, earlier.end, (by,), filters=filters, has_lengths=False),
         # Days of UTC, so that long ranges come from day records.
-        FigureRequest(period.start, period.end, (Dimension.PROVIDER, Dimension.MODEL), scope.interval, filters),
+        FigureRequest(
+            period.start, period.end, (Dimension.PROVIDER, Dimension.MODEL), scope.interval, filters, has_lengths=False
+        ),
     ]
     if scope.model is not None:
         requests.append(_every_model(scope))
@@ -117,7 +119,7 @@ def read_latency(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo
 def _every_model(scope: Scope) -> FigureRequest:
     """All models of the period, for the filter of a page that is narrowed to one."""
     filters = replace(scope.filters, model=None)
-    return FigureRequest(scope.period.start, scope.period.end, (Dimension.MODEL,), filters=filters)
+    return FigureRequest(scope.period.start, scope.period.end, (Dimension.MODEL,), filters=filters, has_lengths=False)
 
 
 MOST_FOUND = 8

@@ -25,6 +25,7 @@ def by_interval(interval: Interval) -> str:
     return {
         Interval.MINUTE: _("by minute"),
         Interval.HOUR: _("by hour"),
+        Interval.SIX_HOURS: _("every 6 h"),
         Interval.DAY: _("by day"),
         Interval.NONE: "",
     }[interval]

@@ -55,15 +55,22 @@ class Dimension(StrEnum):
 
 
 class Interval(StrEnum):
-    """How a range is cut. Minutes and hours are those of UTC, days those of the request's time zone."""
+    """How a range is cut. Minutes, hours and stretches of six hours (from midnight on) are those of UTC, days those of
+    the request's time zone.
+    """
 
     NONE = "none"
     MINUTE = "minute"
     HOUR = "hour"
+    SIX_HOURS = "6h"
     DAY = "day"
 
 
-STEPS = {Interval.MINUTE: timedelta(minutes=1), Interval.HOUR: timedelta(hours=1)}
+STEPS = {
+    Interval.MINUTE: timedelta(minutes=1),
+    Interval.HOUR: timedelta(hours=1),
+    Interval.SIX_HOURS: timedelta(hours=6),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Max, Sum
 
-from apps.telemetry.models import IntakeBatch, IntakeRejection
+from apps.telemetry.models import CostHour, IntakeBatch, IntakeRejection
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class IntakeCounts:
     last_at: datetime | None
 
 
-def has_stored(project_id: int) -> bool:
-    """Whether a request has ever stored something for the project."""
-    return IntakeBatch.objects.filter(project_id=project_id, stored__gt=0).exists()
+def has_calls(project_id: int) -> bool:
+    """Whether anything has ever been stored for the project: by a request, or before its requests were forgotten."""
+    if IntakeBatch.objects.filter(project_id=project_id, stored__gt=0).exists():
+        return True
+    return CostHour.objects.filter(project_id=project_id).exists()
 
 
 def count_intake(project_id: int, *, since: datetime) -> IntakeCounts:
