@@ -66,10 +66,15 @@ def cached_identity(raw: str | None, *, now: datetime) -> KeyIdentity | None:
     """The identity if this process found the key good within the last two seconds; never asks the database."""
     if not raw or not keys.is_well_formed(raw):
         return None
-    remembered = _known.get(keys.fingerprint(raw, pepper=settings.KEY_PEPPER))
-    if remembered is not None and remembered[1] - REMEMBER <= now < remembered[1]:
-        return remembered[0]
-    return None
+    return _remembered(keys.fingerprint(raw, pepper=settings.KEY_PEPPER), now=now)
+
+
+def _remembered(fingerprint: bytes, *, now: datetime) -> KeyIdentity | None:
+    """What this process found less than two seconds ago."""
+    found = _known.get(fingerprint)
+    if found is None or not found[1] - REMEMBER <= now < found[1]:
+        return None
+    return found[0]
 
 
 def identify_key(raw: str | None, *, now: datetime) -> KeyIdentity:
@@ -79,9 +84,9 @@ def identify_key(raw: str | None, *, now: datetime) -> KeyIdentity:
     if not keys.is_well_formed(raw):
         raise Unauthenticated("That is not a key of this product, or a character is wrong or missing.")
     fingerprint = keys.fingerprint(raw, pepper=settings.KEY_PEPPER)
-    remembered = _known.get(fingerprint)
-    if remembered is not None and remembered[1] - REMEMBER <= now < remembered[1]:
-        return remembered[0]
+    remembered = _remembered(fingerprint, now=now)
+    if remembered is not None:
+        return remembered
     identity = _look_up(raw, fingerprint, now=now)
     if len(_known) >= MOST_REMEMBERED:
         _known.clear()

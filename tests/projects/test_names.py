@@ -41,6 +41,14 @@ def test_makes_rows_for_new_names_only(project: Project) -> None:
     assert not AuditEntry.objects.filter(action__endswith="_added").exists()
 
 
+def test_notes_the_moment_of_the_first_call(project: Project) -> None:
+    assert project.first_call_at is None
+    learn(project, environments="production")
+    learn(project, environments="staging", later=timedelta(days=2))
+    project.refresh_from_db()
+    assert project.first_call_at == NOW
+
+
 @pytest.mark.django_db(transaction=True)
 def test_asks_nothing_for_names_it_has_seen(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     project = factories.make_project()

@@ -170,7 +170,8 @@ def forget_remembered_names() -> None:
 
 
 def learn_names(project_id: int, *, features: set[str], environments: set[str], now: datetime) -> None:
-    """Make rows for features and environments first named by a call, and note the day of their latest call.
+    """Make rows for features and environments first named by a call, and note the day of their latest call and
+    the moment of the project's first.
 
     Cheap when nothing is new: each process remembers names for ten minutes. Names past the caps (500
     features, 50 environments) or too long for their column are left out; their calls are kept all the same.
@@ -180,6 +181,7 @@ def learn_names(project_id: int, *, features: set[str], environments: set[str], 
     if not new_features and not new_environments:
         return
     with transaction.atomic():
+        Project.objects.filter(pk=project_id, first_call_at=None).update(first_call_at=now)
         _write_environments(project_id, new_environments, now)
         _write_features(project_id, new_features, now)
         transaction.on_commit(lambda: _remember(project_id, new_features, new_environments, now))
