@@ -22,26 +22,31 @@
     for (const sign of toast.querySelectorAll("[data-for]")) {
       if (sign.dataset.for !== state) sign.remove();
     }
-    toast.querySelector("p").textContent = text;
+    toast.querySelector("[data-toast-text]").textContent = text;
     document.getElementById("toasts").append(toast);
     retire(toast);
+    return toast;
   }
 
   document.addEventListener("click", (event) => {
     event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
   });
   document.addEventListener("toast", (event) => show(event.detail.text, event.detail.state || "success"));
+  // What a region asks by itself, nobody waits for: only what somebody did is answered with a complaint.
+  const asked = (event) => Boolean(event.detail.requestConfig?.triggeringEvent);
+  const lost = () => document.querySelector(".toast[data-lost]");
+
   document.addEventListener("htmx:responseError", (event) => {
-    const { status } = event.detail.xhr;
-    const id = event.detail.xhr.getResponseHeader("X-Request-Id");
-    const poll = event.detail.requestConfig?.triggeringEvent?.type === "every";
-    if (!poll) show(`The server refused this (${status}). Nothing was changed. Request ${id || "unknown"}.`, "error");
+    if (!asked(event)) return;
+    const { xhr } = event.detail;
+    const id = xhr.getResponseHeader("X-Request-Id") || "unknown";
+    show(`The server refused this (${xhr.status}). Nothing was changed. Request ${id}.`, "error");
   });
   document.addEventListener("htmx:sendError", () => {
-    if (!document.querySelector('.toast[data-toast="error"]')) {
-      show("The server does not answer. Check the connection, then try again.", "error");
-    }
+    if (lost()) return;
+    show("The server does not answer. This page shows what it knew last.", "error").dataset.lost = "";
   });
+  document.addEventListener("htmx:afterOnLoad", () => lost()?.remove());
   document.addEventListener("DOMContentLoaded", () => {
     for (const toast of document.querySelectorAll(".toast")) retire(toast);
   });

@@ -183,12 +183,27 @@ def test_copies_code_and_says_so(open_page: OpenPage) -> None:
     assert page.evaluate("navigator.clipboard.readText()").startswith("curl https://")
 
 
-def test_dismisses_toasts_and_keeps_errors_until_then(open_page: OpenPage) -> None:
-    page = open_page("/p/harbor-desk/?toast=1")
+def test_keeps_errors_until_they_are_dismissed(open_page: OpenPage) -> None:
+    page = open_page()
     page.clock.install()
+    page.goto(page.url + "?toast=1")
     expect(page.locator(".toast")).to_have_count(2)
-    page.locator(".toast [data-dismiss]").last.click()
+    page.clock.run_for(7000)
     expect(page.locator(".toast")).to_have_count(1)
+    expect(page.locator(".toast")).to_have_attribute("role", "alert")
+    page.locator(".toast [data-dismiss]").click()
+    expect(page.locator(".toast")).to_have_count(0)
+
+
+def test_says_when_the_server_is_gone_and_when_it_is_back(open_page: OpenPage) -> None:
+    page = open_page()
+    gone = "document.body.dispatchEvent(new CustomEvent('htmx:sendError', {bubbles: true, detail: {}}))"
+    page.evaluate(gone)
+    page.evaluate(gone)
+    expect(page.locator(".toast")).to_have_count(1)
+    expect(page.locator(".toast")).to_contain_text("The server does not answer.")
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('htmx:afterOnLoad', {bubbles: true, detail: {}}))")
+    expect(page.locator(".toast")).to_have_count(0)
 
 
 def test_works_without_script(open_page: OpenPage) -> None:

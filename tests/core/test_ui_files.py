@@ -47,7 +47,8 @@ def test_uses_only_tokens_that_exist(file: Path) -> None:
     assert set(re.findall(r"var\((--[a-z0-9-]+)", file.read_text())) <= declared
 
 
-@pytest.mark.parametrize("file", STYLES, ids=name)
+# The API reference overrides a style sheet of somebody else's, which is in no layer.
+@pytest.mark.parametrize("file", [file for file in STYLES if file.name != "api_docs.css"], ids=name)
 def test_puts_every_rule_into_a_layer(file: Path) -> None:
     rest = without_comments(file.read_text()).strip()
     depth = 0
