@@ -29,7 +29,7 @@ def stored_ids() -> set[str]:
     return {span_id.hex() for (span_id,) in rows("SELECT span_id FROM telemetry_span")}
 
 
-def test_stores_a_call_and_answers_after_the_commit(intake: Intake, project: Project):
+def test_stores_a_call_and_answers_after_the_commit(intake: Intake, project: Project) -> None:
     span = make_span(user_id="u_1", ttft_ms=210, input=[{"role": "user", "content": "hello"}], output="hi")
     answer = intake.post([span])
     assert answer.status_code == 200
@@ -44,7 +44,7 @@ def test_stores_a_call_and_answers_after_the_commit(intake: Intake, project: Pro
     assert list(DirtyHour.objects.values_list("project_id", "hour")) == [(project.pk, hour)]
 
 
-def test_knows_a_span_that_is_sent_again(intake: Intake):
+def test_knows_a_span_that_is_sent_again(intake: Intake) -> None:
     span = make_span()
     intake.post([span])
     again = intake.post([span, span])
@@ -52,7 +52,7 @@ def test_knows_a_span_that_is_sent_again(intake: Intake):
     assert len(stored_ids()) == 1
 
 
-def test_completes_a_span_by_a_later_report_and_marks_its_hour_again(intake: Intake):
+def test_completes_a_span_by_a_later_report_and_marks_its_hour_again(intake: Intake) -> None:
     opened = make_span(output_tokens=None, latency_ms=None)
     intake.post([opened])
     DirtyHour.objects.all().delete()
@@ -64,7 +64,7 @@ def test_completes_a_span_by_a_later_report_and_marks_its_hour_again(intake: Int
     assert intake.post([opened]).json()["duplicates"] == 1
 
 
-def test_keeps_the_same_ids_of_two_projects_apart(intake: Intake, other_project: Project, charlie: Any):
+def test_keeps_the_same_ids_of_two_projects_apart(intake: Intake, other_project: Project, charlie: Any) -> None:
     span = make_span()
     other_key = factories.make_key(other_project, Scope.INGEST, created_by=charlie)
     intake.post([span])
@@ -74,7 +74,7 @@ def test_keeps_the_same_ids_of_two_projects_apart(intake: Intake, other_project:
 
 
 @pytest.mark.parametrize("started_at", ["1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z"])
-def test_stores_an_impossible_clock_once_under_the_time_received(intake: Intake, started_at: str):
+def test_stores_an_impossible_clock_once_under_the_time_received(intake: Intake, started_at: str) -> None:
     span = make_span(started_at=started_at)
     assert intake.post([span]).json()["stored"] == 1
     assert intake.post([span]).json()["duplicates"] == 1
@@ -83,7 +83,7 @@ def test_stores_an_impossible_clock_once_under_the_time_received(intake: Intake,
     assert "clock" in flags
 
 
-def test_makes_one_partition_for_a_late_span_and_none_for_an_impossible_one(intake: Intake):
+def test_makes_one_partition_for_a_late_span_and_none_for_an_impossible_one(intake: Intake) -> None:
     late = datetime.now(UTC) - timedelta(days=311)
     count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'telemetry_span'::regclass"
     intake.post([make_span()])
@@ -94,13 +94,13 @@ def test_makes_one_partition_for_a_late_span_and_none_for_an_impossible_one(inta
     assert rows("SELECT to_regclass(%s) IS NOT NULL", f"telemetry_span_{late:%Y%m%d}") == [(True,)]
 
 
-def test_lets_features_and_environments_exist_by_their_first_call(intake: Intake, project: Project):
+def test_lets_features_and_environments_exist_by_their_first_call(intake: Intake, project: Project) -> None:
     intake.post([make_span(feature="invoice-extract", environment="canary")])
     assert Feature.objects.get(project=project, slug="invoice-extract").made_by_call
     assert Environment.objects.filter(project=project, slug="canary").exists()
 
 
-def test_refuses_single_items_and_books_every_one(intake: Intake, project: Project):
+def test_refuses_single_items_and_books_every_one(intake: Intake, project: Project) -> None:
     good = [make_span() for _ in range(3)]
     bad = [make_span(trace_id="nope"), make_span(input_tokens=-5), {"spans": 1}, 7]
     answer = intake.post([good[0], bad[0], good[1], bad[1], bad[2], good[2], bad[3]])
@@ -121,7 +121,7 @@ def test_refuses_single_items_and_books_every_one(intake: Intake, project: Proje
     assert "nope" in kept[0].sample
 
 
-def test_says_that_scores_are_not_taken_instead_of_losing_them(intake: Intake):
+def test_says_that_scores_are_not_taken_instead_of_losing_them(intake: Intake) -> None:
     body = {"spans": [make_span()], "scores": [{"name": "thumbs", "value": 1}]}
     answer = intake.send(json.dumps(body).encode()).json()
     assert answer["stored"] == 1
@@ -146,7 +146,7 @@ POISON = [
 
 
 @pytest.mark.parametrize(("changes", "code"), POISON)
-def test_poison_amid_good_spans_never_fails_its_neighbours(intake: Intake, changes: dict[str, Any], code: str | None):
+def test_poison_amid_good_spans_never_fails_its_neighbours(intake: Intake, changes: dict[str, Any], code: str | None) -> None:
     before, poison, after = make_span(), make_span(**changes), make_span()
     answer = intake.post([before, poison, after])
     assert answer.status_code == 200
@@ -155,7 +155,7 @@ def test_poison_amid_good_spans_never_fails_its_neighbours(intake: Intake, chang
     assert (poison["span_id"] in stored_ids()) is (code is None)
 
 
-def test_an_item_the_database_refuses_is_rejected_alone(intake: Intake):
+def test_an_item_the_database_refuses_is_rejected_alone(intake: Intake) -> None:
     """The database has the last word: a constraint that the reader does not know stands for any such rule."""
     good, poison = [make_span() for _ in range(6)], make_span(name="forbidden by the database")
     with connection.cursor() as cursor:
@@ -195,13 +195,13 @@ def test_an_item_the_database_refuses_is_rejected_alone(intake: Intake):
 )
 def test_answers_any_body_with_the_stated_status(
     intake: Intake, body: bytes, headers: dict[str, str], status: int, code: str | None
-):
+) -> None:
     answer = intake.send(body, headers=headers)
     assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)
     assert intake.post([make_span()]).status_code == 200, "the connection and the server must go on"
 
 
-def test_a_bomb_costs_little_memory(intake: Intake):
+def test_a_bomb_costs_little_memory(intake: Intake) -> None:
     bomb = gzip.compress(b"\0" * (1024 * 1024 * 1024), 9)
     tracemalloc.start()
     answer = intake.send(bomb, headers={"Content-Encoding": "gzip"})
@@ -211,7 +211,7 @@ def test_a_bomb_costs_little_memory(intake: Intake):
     assert peak < 64 * 1024 * 1024
 
 
-def test_every_damaged_byte_of_a_compressed_body_is_a_4xx(intake: Intake):
+def test_every_damaged_byte_of_a_compressed_body_is_a_4xx(intake: Intake) -> None:
     whole = gzip.compress(json.dumps({"spans": [make_span()]}).encode())
     for position in range(len(whole)):
         damaged = bytearray(whole)
@@ -222,7 +222,7 @@ def test_every_damaged_byte_of_a_compressed_body_is_a_4xx(intake: Intake):
         assert 4 <= position <= 9 or answer.status_code == 400 or position == 3, position
 
 
-def test_reads_a_body_that_comes_in_chunks(intake: Intake):
+def test_reads_a_body_that_comes_in_chunks(intake: Intake) -> None:
     body = gzip.compress(json.dumps({"spans": [make_span() for _ in range(50)]}).encode())
 
     def pieces() -> Iterator[bytes]:
@@ -233,7 +233,7 @@ def test_reads_a_body_that_comes_in_chunks(intake: Intake):
     assert answer.json()["stored"] == 50
 
 
-def test_refuses_a_caller_before_reading_the_body(intake: Intake, address: str):
+def test_refuses_a_caller_before_reading_the_body(intake: Intake, address: str) -> None:
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connected:
         connected.sendall(
@@ -251,19 +251,19 @@ def test_refuses_a_caller_before_reading_the_body(intake: Intake, address: str):
 )
 def test_asks_for_the_ingest_scope(
     intake: Intake, project: Project, alice: Any, scopes: tuple[Scope, ...], status: int
-):
+) -> None:
     key = factories.make_key(project, *scopes, created_by=alice)
     assert intake.post([make_span()], key=key).status_code == status
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "pw_ingest_live_0000000000000000000000_000000"])
-def test_refuses_a_missing_or_wrong_key(intake: Intake, key: str):
+def test_refuses_a_missing_or_wrong_key(intake: Intake, key: str) -> None:
     answer = intake.post([make_span()], key=key)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")
     assert stored_ids() == set()
 
 
-def test_takes_the_key_in_every_documented_way_and_not_in_the_address(intake: Intake):
+def test_takes_the_key_in_every_documented_way_and_not_in_the_address(intake: Intake) -> None:
     basic = httpx_basic(intake.key)
     for headers in ({"x-api-key": intake.key}, {"Authorization": basic}):
         assert intake.send(b"{}", key="", headers=headers).status_code == 200
@@ -277,12 +277,12 @@ def httpx_basic(key: str) -> str:
     return "Basic " + base64.b64encode(f"anything:{key}".encode()).decode()
 
 
-def test_tells_which_method_it_takes(intake: Intake):
+def test_tells_which_method_it_takes(intake: Intake) -> None:
     answer = intake.client.get("/api/v1/telemetry")
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
 
 
-def test_many_clients_with_the_same_batch_store_it_once(intake: Intake, address: str):
+def test_many_clients_with_the_same_batch_store_it_once(intake: Intake, address: str) -> None:
     """Sixteen clients post the same spans at the same moment, each in an order of its own."""
     spans = [make_span() for _ in range(60)]
     start, answers = threading.Barrier(16), []
@@ -303,7 +303,7 @@ def test_many_clients_with_the_same_batch_store_it_once(intake: Intake, address:
     assert len(stored_ids()) == 60
 
 
-def test_racing_updates_of_one_span_end_in_their_merge(intake: Intake, address: str):
+def test_racing_updates_of_one_span_end_in_their_merge(intake: Intake, address: str) -> None:
     base = make_span(output_tokens=None)
     start = threading.Barrier(8)
 
@@ -324,7 +324,7 @@ def test_racing_updates_of_one_span_end_in_their_merge(intake: Intake, address: 
     assert json.loads(attributes) == {f"a{number}": 1 for number in range(8)}
 
 
-def test_says_unavailable_within_seconds_when_the_database_holds_still_and_goes_on_after(intake: Intake):
+def test_says_unavailable_within_seconds_when_the_database_holds_still_and_goes_on_after(intake: Intake) -> None:
     """Somebody holds the tables locked, which is what a database that does not answer looks like."""
     intake.post([make_span()])
     blocked = make_span()
@@ -343,7 +343,7 @@ def test_says_unavailable_within_seconds_when_the_database_holds_still_and_goes_
     assert blocked["span_id"] in stored_ids()
 
 
-def test_a_random_trace_id_of_upper_case_is_the_same_trace(intake: Intake):
+def test_a_random_trace_id_of_upper_case_is_the_same_trace(intake: Intake) -> None:
     trace_id = secrets.token_hex(16)
     intake.post([make_span(trace_id=trace_id.upper())])
     assert rows("SELECT encode(trace_id, 'hex') FROM telemetry_span") == [(trace_id,)]
