@@ -95,7 +95,7 @@ def _add_up(keys: Integers, counts: Integers, end: int) -> tuple[Integers, Integ
     """
     if end <= DENSE_FACTOR * len(keys) and int(counts.sum()) < 2**53:
         dense = np.bincount(keys, weights=counts, minlength=end)
-        filled = np.flatnonzero(dense)
+        filled = np.flatnonzero(dense > 0)
         return filled, dense[filled].astype(np.int64)
     distinct, index = np.unique(keys, return_inverse=True)
     sums = np.zeros(len(distinct), dtype=np.int64)
@@ -184,6 +184,7 @@ class LogHistogram:
         return [pairs[start:end].tobytes() for start, end in zip(edges[:-1], edges[1:], strict=True)]
 
 
+@cache
 def _share(q: float) -> Fraction:
     """The quantile as written: 0.07 of 100 values is rank 7, which the float's last digit would make 8."""
     share = Fraction(str(q))

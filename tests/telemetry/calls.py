@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from apps.core.clock import floor_hour
+from apps.core.clock import floor_day, floor_hour
 from apps.core.histogram import MAX_MS
-from apps.telemetry.figures import COUNTS, FigureRequest, FigureRow, Interval, Percentiles
+from apps.telemetry.figures import COUNTS, STEPS, FigureRequest, FigureRow, Interval, Percentiles
 from apps.telemetry.services.partitions import ensure_partitions, forget_known
 from apps.telemetry.types import SPAN_COLUMNS, SpanRecord
 
@@ -148,10 +148,9 @@ def bucket_of(request: FigureRequest, moment: datetime) -> datetime | None:
     """The start of the interval that holds the moment, by the calendar."""
     if request.interval is Interval.NONE:
         return None
-    if request.interval is Interval.MINUTE:
-        return moment.astimezone(UTC).replace(second=0, microsecond=0)
-    if request.interval is Interval.HOUR:
-        return floor_hour(moment)
+    if request.interval is not Interval.DAY:
+        midnight = floor_day(moment)
+        return midnight + (moment - midnight) // STEPS[request.interval] * STEPS[request.interval]
     local = moment.astimezone(request.timezone).date()
     return datetime(local.year, local.month, local.day, tzinfo=request.timezone).astimezone(UTC)
 

@@ -13,8 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
+import psycopg
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from psycopg.pq import Format
 
 from apps.core.clock import ceil_hour, floor_hour
 from apps.core.errors import DomainError
@@ -88,7 +92,7 @@ def _read(
     pieces: list[list[Piece]] = [[] for _ in requests]
     found = set()
     most = PIECES_PER_ROW * MAX_ROWS * len(requests)
-    with connection.cursor() as cursor:
+    with _binary_cursor() as cursor:
         cursor.execute(compose(project_id, requests, wide, dirty, limit=most + 1))
         rows = cursor.fetchall()
         if len(rows) > most:
@@ -100,3 +104,13 @@ def _read(
                 group = (first, second)[: len(requests[number].group_by)]
                 pieces[number].append(Piece(bucket, group, numbers, cost, latency, ttft))
     return pieces, found
+
+
+def _binary_cursor() -> CursorWrapper:
+    """Histograms are bytes, which travel at half the size and need no parsing in PostgreSQL's binary format.
+
+    Django's own cursors cannot ask for it. The connection must be open.
+    """
+    raw: Any = psycopg.Cursor(connection.connection)
+    raw.format = Format.BINARY
+    return connection.make_debug_cursor(raw) if connection.queries_logged else connection.make_cursor(raw)

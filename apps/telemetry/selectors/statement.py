@@ -126,7 +126,7 @@ def _summed(
     columns: dict[Dimension, sql.Identifier],
     counts: sql.Composable,
     source: sql.Composable,
-    when: Part,
+    when: sql.Composable,
 ) -> Part:
     """The sums of one source by interval and group, under the request's filters."""
     groups = [
