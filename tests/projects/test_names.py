@@ -72,6 +72,11 @@ def test_remembers_nothing_of_a_transaction_that_was_rolled_back() -> None:
     assert Feature.objects.exists()
 
 
+def test_makes_nothing_for_a_project_that_is_gone(project: Project) -> None:
+    learn(Project(pk=project.pk + 1000), features="answers", environments="canary")
+    assert not Feature.objects.exists()
+
+
 def test_leaves_out_what_does_not_fit(project: Project) -> None:
     services.learn_names(project.pk, features={"", "x" * 129, "x" * 128}, environments={"", "y" * 65}, now=NOW)
     assert [feature.slug for feature in Feature.objects.all()] == ["x" * 128]
