@@ -51,7 +51,7 @@ def error_response(error: DomainError) -> Response:
 
 
 def render_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn every expected failure into `{"error": {"code", "message", "details"}}`; anything else rises and is logged."""
+    """Answer every expected failure as `{"error": {"code", "message", "details"}}`; the rest rises and is logged."""
     if isinstance(error, DomainError):
         return error_response(error)
     if isinstance(error, Http404):

@@ -64,8 +64,8 @@ def _refusals(text: str) -> Iterator[str]:
         for name, value in attributes.items():
             if name == "style" or name.startswith(("on", "hx-on")):
                 yield f"{name}= on <{tag}>"
-            if name in {"src", "href", "action"} and value.lower().startswith("javascript:"):
-                yield f"javascript: on <{tag}>"
+            if value.strip().lower().startswith(("javascript:", "js:")):
+                yield f"script in {name}= on <{tag}>"
             loads = name == "src" or (name == "href" and tag == "link")
             if loads and re.match(r"(https?:)?//", value):
                 yield f"<{tag}> loads from elsewhere: {value}"
@@ -163,6 +163,7 @@ def test_carries_a_token_in_every_form_that_posts(path: Path) -> None:
         '<script src="https://cdn.example.com/x.js"></script>',
         '<link href="//cdn.example.com/x.css">',
         '<div hx-on:click="x()"></div>',
+        "<div hx-vals='js:{a: 1}'></div>",
     ],
 )
 def test_would_notice(text: str) -> None:

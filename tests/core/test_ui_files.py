@@ -1,4 +1,4 @@
-"""Templates, styles and scripts as files: what the content policy forbids is not in them, and names exist."""
+"""Styles and scripts as files: one place for colors, names that exist, nothing that runs text as code."""
 
 from __future__ import annotations
 
@@ -22,18 +22,6 @@ def name(file: Path) -> str:
 def without_comments(css: str) -> str:
     """The rules alone."""
     return re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
-
-
-@pytest.mark.parametrize("file", TEMPLATES, ids=name)
-def test_has_no_inline_style_or_script(file: Path) -> None:
-    source = file.read_text()
-    assert not re.search(r"<style|\sstyle=|\son[a-z]+=\"|javascript:|hx-on|hx-vals='js:", source)
-    assert not re.search(r"<script(?![^>]*\ssrc=)", source)
-
-
-@pytest.mark.parametrize("file", TEMPLATES, ids=name)
-def test_asks_no_other_server(file: Path) -> None:
-    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', file.read_text())
 
 
 @pytest.mark.parametrize("file", [file for file in STYLES if file.name != "tokens.css"], ids=name)
