@@ -16,6 +16,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from apps.core.stack.safety import switched_off
+
 SECONDS_FOR_A_LOOK = 2
 
 
@@ -63,11 +65,14 @@ def database() -> Finding:
     try:
         with fresh.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(SECONDS_FOR_A_LOOK * 1000)])
+        off = switched_off(fresh)
         missing = _known_migrations() - set(MigrationRecorder(fresh).applied_migrations())
     except DatabaseError as error:
         return Finding("database", False, f"does not answer: {str(error).strip().splitlines()[0]}")
     finally:
         fresh.close()
+    if off:
+        return Finding("database", False, f"{', '.join(off)} off: what is acknowledged could be lost")
     if missing:
         return Finding("database", False, f"{len(missing)} migrations are not applied; run manage.py prepare")
     return Finding("database", True, "answers, and every migration is applied")

@@ -85,7 +85,7 @@ class Stack:
             text=True,
             cwd="/",
             env=self.environment,
-            timeout=60,
+            timeout=180,
         )
 
     def said(self) -> str:
@@ -106,7 +106,7 @@ class Stack:
         """True when the summary is printed and /readyz says ok."""
         return "is up after" in self.said() and self.readiness()[0] == 200
 
-    def wait_up(self, *, seconds: float = 60) -> None:
+    def wait_up(self, *, seconds: float = 180) -> None:
         """Wait for `is_up`, or fail with everything that is known."""
         assert self.process is not None
         process = self.process

@@ -108,7 +108,7 @@ class Containers:
             cwd=BASE,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
         )
 
     def start(self, service: str) -> None:
@@ -214,7 +214,7 @@ def test_becomes_ready_with_secrets_made_on_the_first_start(containers: Containe
     for service in ("web", "doors", "worker", "beat"):
         containers.start(service)
     for service in ("web", "doors"):
-        assert eventually(lambda service=service: containers.get(service, "/readyz")[0] == 200, seconds=40), service
+        assert eventually(lambda service=service: containers.get(service, "/readyz")[0] == 200, seconds=120), service
         checks = json.loads(containers.get(service, "/readyz")[1])["checks"]
         assert {check["name"]: check["ok"] for check in checks}.items() >= {"database": True, "broker": True}.items()
     assert containers.get("doors", "/api/v1/telemetry")[0] == 405, "the hot path is there, and takes POST alone"
@@ -231,7 +231,7 @@ def test_the_worker_answers_its_health_check_with_the_rights_it_has(containers: 
         )
         return done.returncode == 0 and "pong" in done.stdout
 
-    assert eventually(answers, seconds=40), (containers.folder / "worker.log").read_text()[-2000:]
+    assert eventually(answers, seconds=120), (containers.folder / "worker.log").read_text()[-2000:]
     log = (containers.folder / "worker.log").read_text() + (containers.folder / "beat.log").read_text()
     assert "NOPERM" not in log
 

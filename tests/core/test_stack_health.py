@@ -74,6 +74,15 @@ def test_is_not_ready_while_a_migration_is_missing(visitor: Client, no_other_loo
 
 
 @pytest.mark.django_db(transaction=True)
+def test_is_not_ready_on_a_database_that_may_forget(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**connection.settings_dict["OPTIONS"], "options": "-c synchronous_commit=off"}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    answer = visitor.get("/readyz")
+    assert answer.status_code == 503
+    assert checks(answer)["database"]["says"] == "synchronous_commit off: what is acknowledged could be lost"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_is_not_ready_without_a_database(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
     monkeypatch.setitem(connection.settings_dict, "PORT", str(free_port()))

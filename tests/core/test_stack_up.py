@@ -93,7 +93,7 @@ def test_heals_a_part_that_is_killed(stack: Stack, part: str) -> None:
     def is_back() -> bool:
         return f"{part:<10}answers again" in stack.said() and stack.readiness()[0] == 200
 
-    assert eventually(is_back, seconds=30), f"{stack.said()}\n{stack.logs()}"
+    assert eventually(is_back, seconds=60), f"{stack.said()}\n{stack.logs()}"
     assert stack.child(part) != before
     assert f"{part:<10}was killed by SIGKILL; starting it again" in stack.said()
 

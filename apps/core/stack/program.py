@@ -30,7 +30,7 @@ class Program:
     cwd: Path
     environment: Mapping[str, str]
     is_answering: Callable[[], bool] = always
-    start_seconds: float = 60.0
+    start_seconds: float = 120.0
     child: Child | None = field(default=None)
 
     def prepare(self) -> None:

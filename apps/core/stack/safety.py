@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import redis
-from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 NEEDED = ("fsync", "full_page_writes", "synchronous_commit")
 REDIS_SCHEMES = {"redis", "rediss", "redis+socket", "unix"}
@@ -15,12 +15,16 @@ class Unsafe(RuntimeError):
     """A server would lose what was acknowledged; the message says which setting to change."""
 
 
-def check_durability() -> None:
-    """Raise Unsafe if a committed row could be lost with the power: "2xx" promises that it cannot."""
+def switched_off(connection: BaseDatabaseWrapper) -> list[str]:
+    """Which of the settings are off that keep a committed row from being lost with the power."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(NEEDED)])
-        found = dict(cursor.fetchall())
-    off = sorted(name for name in NEEDED if found.get(name) == "off")
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off'", [list(NEEDED)])
+        return sorted(name for (name,) in cursor.fetchall())
+
+
+def check_durability(connection: BaseDatabaseWrapper) -> None:
+    """Raise Unsafe if a committed row could be lost with the power: "2xx" promises that it cannot."""
+    off = switched_off(connection)
     if off:
         raise Unsafe(
             f"PostgreSQL runs with {', '.join(off)} off, so calls that were acknowledged could be lost. "

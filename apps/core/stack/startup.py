@@ -84,7 +84,7 @@ def run(plan: Plan, *, first_link: Callable[[str], str | None], show: Print) -> 
         if not supervisor.is_stopping:
             _summary(plan, first_link(plan.url), time.monotonic() - started, show)
             supervisor.watch()
-        show("\nStopping ...")
+        show("Stopping ...")
     finally:
         supervisor.stop()
         run_file.give_back()
@@ -118,19 +118,21 @@ def _make_directories(plan: Plan) -> None:
 
 def _summary(plan: Plan, link: str | None, seconds: float, show: Print) -> None:
     show("")
-    show(f"Prodworthy is up after {seconds:.0f} s.\n")
+    show(f"Prodworthy is up after {seconds:.0f} s.")
+    show("")
     show(_line("open", plan.url))
     if link:
         show(_line("set up", f"{link}"))
         show(_line("", "makes the first account; works once, for one hour (a new one: manage.py setup_link)"))
     else:
-        show(_line("sign in", 'with your account (lost it? docs/running.md, "Getting back in")'))
+        show(_line("sign in", 'with your account there; "Forgot your password?" helps if need be'))
     show(_line("database", _place(plan.postgres, "the server in DATABASE_URL")))
     show(_line("broker", _place(plan.valkey, "the server in REDIS_URL")))
     show(_line("logs", str(plan.logs)))
     if plan.host not in {"127.0.0.1", "localhost", "::1"}:
         show(_line("careful", f"listening on {plan.host}: put a proxy with TLS in front (docs/running.md)"))
-    show(_line("stop", "Ctrl-C\n"))
+    show(_line("stop", "Ctrl-C"))
+    show("")
 
 
 def _place(server: Postgres | Valkey | None, elsewhere: str) -> str:

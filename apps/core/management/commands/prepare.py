@@ -38,7 +38,7 @@ class Command(BaseCommand):
             cursor.execute("SET statement_timeout = 0")
             cursor.execute("SELECT pg_advisory_lock(hashtext('prodworthy prepare'))")
         try:
-            safety.check_durability()
+            safety.check_durability(connection)
             trouble = safety.check_broker(settings.CELERY_BROKER_URL)
         except safety.Unsafe as error:
             raise CommandError(str(error)) from error
