@@ -35,6 +35,8 @@ def short_text(text: str | None, limit: int, flags: set[str]) -> str:
     """The clean text, cut after `limit` characters; empty for None."""
     if not text:
         return ""
+    if len(text) <= limit and text.isascii() and "\x00" not in text:
+        return text
     text, replaced = clean_text(text)
     if replaced:
         flags.add("text_replaced")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -138,6 +139,7 @@ class NativeSpan(msgspec.Struct):
 KNOWN_FIELDS = frozenset(NativeSpan.__struct_fields__)
 _envelope = msgspec.json.Decoder(Envelope)
 _item = msgspec.json.Decoder()
+_texts_of = attrgetter(*TEXT_LIMITS)
 
 
 class Refused(Exception):
@@ -268,14 +270,15 @@ def _decoded(raw: bytes) -> dict[str, Any]:
         raise Refused(code, f"The item cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise Refused("not_an_object", "A span is a JSON object.")
-    if not _shallow(data, MAX_DEPTH):
+    # Counting is quick and nearly always enough to know that nothing is nested too deeply.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and not _shallow(data, MAX_DEPTH):
         raise Refused("too_deep", f"Nested deeper than {MAX_DEPTH} levels.")
     return data
 
 
 def _record(raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
     data = _decoded(raw)
-    unknown = {name: data[name] for name in data.keys() - KNOWN_FIELDS}
+    unknown = {} if data.keys() <= KNOWN_FIELDS else {name: data[name] for name in data.keys() - KNOWN_FIELDS}
     try:
         span = msgspec.convert(data, NativeSpan)
     except msgspec.ValidationError as error:
@@ -319,6 +322,8 @@ def parse_id(text: str, size: int, field: str) -> bytes:
 
 
 def _aware(moment: datetime, field: str) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         raise Refused(f"invalid_{field}", f"{field} needs a time zone, such as the Z of 2026-11-23T10:00:00Z.")
     try:
@@ -353,7 +358,7 @@ def _clean(
         started_at = received_at
         flags.add("clock")
     ended_at, latency_ms = _lengths(span, client_start, flags)
-    texts: dict[str, Any] = {name: short_text(getattr(span, name), limit, flags) for name, limit in TEXT_LIMITS.items()}
+    texts = _texts(span, flags)
     if not texts["environment"]:
         texts["environment"] = DEFAULT_ENVIRONMENT
         flags.add("environment_assumed")
@@ -386,6 +391,14 @@ def _clean(
         flags=sorted(flags),
         **texts,
     )
+
+
+def _texts(span: NativeSpan, flags: set[str]) -> dict[str, Any]:
+    """The texts that are limited in length, empty where nothing was said."""
+    return {
+        name: short_text(text, limit, flags) if text else ""
+        for (name, limit), text in zip(TEXT_LIMITS.items(), _texts_of(span), strict=True)
+    }
 
 
 def _lengths(span: NativeSpan, start: datetime, flags: set[str]) -> tuple[datetime | None, int | None]:
