@@ -32,7 +32,7 @@ def report(**changes: Any) -> SpanRecord:
     return SpanRecord(**values | changes)
 
 
-def test_a_value_beats_none_and_later_reports_complete_a_span():
+def test_a_value_beats_none_and_later_reports_complete_a_span() -> None:
     opened = report(request_model="gpt-4o", input_tokens=10, payload=Payload(input="hello"))
     closed = report(output_tokens=5, latency_ms=900, payload=Payload(output="hi", attributes='{"a":1}'))
     merged = merging.merge(opened, closed)
@@ -41,11 +41,11 @@ def test_a_value_beats_none_and_later_reports_complete_a_span():
     assert merged.payload == Payload(input="hello", output="hi", attributes='{"a":1}')
 
 
-def test_an_error_stands():
+def test_an_error_stands() -> None:
     assert merging.merge(report(status="error"), report(status="ok")).status == "error"
 
 
-def test_a_named_environment_beats_an_assumed_one():
+def test_a_named_environment_beats_an_assumed_one() -> None:
     assumed = report(environment="production", flags=["environment_assumed"])
     named = report(environment="development")
     for pair in ((assumed, named), (named, assumed)):
@@ -53,7 +53,7 @@ def test_a_named_environment_beats_an_assumed_one():
         assert (merged.environment, merged.flags) == ("development", [])
 
 
-def test_attributes_of_both_are_kept():
+def test_attributes_of_both_are_kept() -> None:
     one, two = report(payload=Payload(attributes='{"a":1,"b":2}')), report(payload=Payload(attributes='{"b":22,"c":3}'))
     merged = merging.merge(one, two)
     assert merged.payload is not None
@@ -85,7 +85,7 @@ REPORTS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(REPORTS, min_size=2, max_size=4))
-def test_the_order_and_repetition_of_reports_do_not_matter(reports: list[SpanRecord]):
+def test_the_order_and_repetition_of_reports_do_not_matter(reports: list[SpanRecord]) -> None:
     results = []
     for order in itertools.permutations(reports):
         merged = order[0]

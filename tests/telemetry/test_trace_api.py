@@ -55,7 +55,7 @@ def make_trace(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_reads_back_what_was_sent(intake: Intake, read: Any):
+def test_reads_back_what_was_sent(intake: Intake, read: Any) -> None:
     spans = make_trace()
     assert intake.post(list(reversed(spans))).json()["stored"] == 5
     trace = read(f"/api/v1/traces/{spans[0]['trace_id']}").json()
@@ -85,7 +85,7 @@ def test_reads_back_what_was_sent(intake: Intake, read: Any):
     assert (totals["cost_usd"], totals["unpriced_calls"]) == ("0.25", 1)
 
 
-def test_lists_traces_newest_first_on_pages_that_do_not_overlap(intake: Intake, read: Any):
+def test_lists_traces_newest_first_on_pages_that_do_not_overlap(intake: Intake, read: Any) -> None:
     traces = [make_trace() for _ in range(7)]
     for spans in traces:
         intake.post(spans)
@@ -100,7 +100,7 @@ def test_lists_traces_newest_first_on_pages_that_do_not_overlap(intake: Intake, 
     assert seen == [spans[0]["trace_id"] for spans in reversed(traces)]
 
 
-def test_traces_of_the_same_microsecond_are_all_listed(intake: Intake, read: Any):
+def test_traces_of_the_same_microsecond_are_all_listed(intake: Intake, read: Any) -> None:
     started_at = datetime.now(UTC).isoformat()
     spans = [make_span(started_at=started_at) for _ in range(9)]
     intake.post(spans)
@@ -123,19 +123,19 @@ def test_traces_of_the_same_microsecond_are_all_listed(intake: Intake, read: Any
         ({}, 2),
     ],
 )
-def test_filters_traces_by_a_span_that_matches(intake: Intake, read: Any, query: dict[str, str], expected: int):
+def test_filters_traces_by_a_span_that_matches(intake: Intake, read: Any, query: dict[str, str], expected: int) -> None:
     intake.post(make_trace())
     intake.post(make_trace(feature="invoice-extract", user_id="u_8", environment="staging"))
     assert len(read("/api/v1/traces", **query).json()["items"]) == expected
 
 
-def test_lists_spans_by_kind(intake: Intake, read: Any):
+def test_lists_spans_by_kind(intake: Intake, read: Any) -> None:
     intake.post(make_trace())
     items = read("/api/v1/spans", kind="tool").json()["items"]
     assert [item["tool_name"] for item in items] == ["lookup_order"]
 
 
-def test_a_trace_longer_than_the_first_look_does_not_hide_others(intake: Intake, read: Any):
+def test_a_trace_longer_than_the_first_look_does_not_hide_others(intake: Intake, read: Any) -> None:
     old = make_span(started_at=(datetime.now(UTC) - timedelta(minutes=30)).isoformat())
     long_trace = secrets.token_hex(16)
     intake.post([make_span(trace_id=long_trace) for _ in range(1_000)] + [old])
@@ -159,13 +159,13 @@ def test_a_trace_longer_than_the_first_look_does_not_hide_others(intake: Intake,
         ("/api/v1/traces/" + "0" * 32, {}, 404),
     ],
 )
-def test_says_what_is_wrong_with_a_question(read: Any, path: str, query: dict[str, str], status: int):
+def test_says_what_is_wrong_with_a_question(read: Any, path: str, query: dict[str, str], status: int) -> None:
     answer = read(path, **query)
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
 
 
-def test_another_projects_trace_is_not_there(intake: Intake, other_project: Project, charlie: Any):
+def test_another_projects_trace_is_not_there(intake: Intake, other_project: Project, charlie: Any) -> None:
     spans = make_trace()
     intake.post(spans)
     key = factories.make_key(other_project, Scope.READ, created_by=charlie)
@@ -177,6 +177,6 @@ def test_another_projects_trace_is_not_there(intake: Intake, other_project: Proj
     assert Client().get("/api/v1/traces", headers=headers).json()["items"] == []
 
 
-def test_asks_for_the_read_scope(intake: Intake):
+def test_asks_for_the_read_scope(intake: Intake) -> None:
     answer = Client().get("/api/v1/traces", headers={"Authorization": f"Bearer {intake.key}"})
     assert answer.status_code == 403

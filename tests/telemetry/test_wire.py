@@ -49,7 +49,7 @@ def refusal(**changes: Any) -> Rejection:
     return rejected[0]
 
 
-def test_keeps_every_field_of_the_public_shape():
+def test_keeps_every_field_of_the_public_shape() -> None:
     span = read_one(
         parent_span_id="00f067aa0ba902b1",
         latency_ms=1234.4,
@@ -99,12 +99,12 @@ def test_keeps_every_field_of_the_public_shape():
     assert (span.flags, span.counted) == ([], True)
 
 
-def test_leaves_unknown_numbers_unknown():
+def test_leaves_unknown_numbers_unknown() -> None:
     span = read_one()
     assert (span.input_tokens, span.latency_ms, span.client_cost_usd, span.payload) == (None, None, None, None)
 
 
-def test_keeps_fields_it_does_not_know_among_the_attributes():
+def test_keeps_fields_it_does_not_know_among_the_attributes() -> None:
     span = read_one(feture="typo", attributes={"a": 1})
     assert span.payload is not None
     assert json.loads(span.payload.attributes or "") == {"a": 1, "feture": "typo"}
@@ -134,16 +134,16 @@ def test_keeps_fields_it_does_not_know_among_the_attributes():
         ({"name": None}, "invalid_name"),
     ],
 )
-def test_refuses_one_item_with_a_code_and_keeps_its_neighbour(changes: dict[str, Any], code: str):
+def test_refuses_one_item_with_a_code_and_keeps_its_neighbour(changes: dict[str, Any], code: str) -> None:
     assert refusal(**changes).code == code
 
 
-def test_names_the_field_that_is_missing():
+def test_names_the_field_that_is_missing() -> None:
     spans, rejected = read(json.dumps({"spans": [{key: GOOD[key] for key in GOOD if key != "name"}]}).encode())
     assert (spans, rejected[0].code) == ([], "missing_name")
 
 
-def test_refuses_a_number_out_of_range_and_keeps_its_neighbour():
+def test_refuses_a_number_out_of_range_and_keeps_its_neighbour() -> None:
     body = b'{"spans":[{"input_tokens":1e999},' + json.dumps(GOOD).encode() + b"]}"
     spans, rejected = read(body)
     assert (len(spans), rejected[0].code) == (1, "number_out_of_range")
@@ -151,7 +151,7 @@ def test_refuses_a_number_out_of_range_and_keeps_its_neighbour():
 
 @pytest.mark.parametrize("bad", ["a\x00b", "\ud800x", "x\udc00"])
 @pytest.mark.parametrize("field", ["name", "user_id", "input", "error_message"])
-def test_replaces_text_the_database_cannot_hold_and_flags_it(bad: str, field: str):
+def test_replaces_text_the_database_cannot_hold_and_flags_it(bad: str, field: str) -> None:
     span = read_one(**{field: bad})
     text = span.payload.input if field == "input" and span.payload else getattr(span, field)
     assert "\ufffd" in text
@@ -160,19 +160,19 @@ def test_replaces_text_the_database_cannot_hold_and_flags_it(bad: str, field: st
     text.encode()
 
 
-def test_keeps_whole_characters_outside_the_basic_plane():
+def test_keeps_whole_characters_outside_the_basic_plane() -> None:
     assert read_one(name="\U0001f600").name == "\U0001f600"
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_makes_not_a_number_unknown_and_flags_it(number: float):
+def test_makes_not_a_number_unknown_and_flags_it(number: float) -> None:
     span = read_one(attributes={"loss": number}, input_tokens=None)
     assert span.payload is not None
     assert json.loads(span.payload.attributes or "") == {"loss": None}
     assert "number_replaced" in span.flags
 
 
-def test_keeps_attribute_names_as_data():
+def test_keeps_attribute_names_as_data() -> None:
     names = {"__proto__": 1, "constructor": 2, "": 3, "a.b": 4, "\u202e": 5}
     span = read_one(attributes=names)
     assert span.payload is not None
@@ -190,26 +190,26 @@ def test_keeps_attribute_names_as_data():
         {"output": "x" * 2_000_000},
     ],
 )
-def test_cuts_what_is_too_long_and_flags_it(changes: dict[str, Any]):
+def test_cuts_what_is_too_long_and_flags_it(changes: dict[str, Any]) -> None:
     span = read_one(**changes)
     assert "truncated" in span.flags
     assert span.payload is None or len(span.payload.attributes or "") < 300 * 65_536
 
 
 @pytest.mark.parametrize("started_at", ["1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z", "2026-11-23T12:15:01Z"])
-def test_keeps_a_span_with_an_impossible_clock_under_the_time_received(started_at: str):
+def test_keeps_a_span_with_an_impossible_clock_under_the_time_received(started_at: str) -> None:
     span = read_one(started_at=started_at)
     assert (span.started_at, "clock" in span.flags) == (NOW, True)
     assert span.client_started_at == datetime.fromisoformat(started_at)
 
 
 @pytest.mark.parametrize("started_at", ["2025-10-20T12:00:00Z", "2026-11-23T12:14:59Z"])
-def test_believes_a_clock_within_retention_and_fifteen_minutes_ahead(started_at: str):
+def test_believes_a_clock_within_retention_and_fifteen_minutes_ahead(started_at: str) -> None:
     span = read_one(started_at=started_at)
     assert (span.started_at, span.flags) == (datetime.fromisoformat(started_at), ["environment_assumed"])
 
 
-def test_keeps_an_end_before_the_start_without_a_length():
+def test_keeps_an_end_before_the_start_without_a_length() -> None:
     span = read_one(ended_at="2026-11-23T10:00:00Z")
     assert (span.latency_ms, "negative_duration" in span.flags) == (None, True)
 
@@ -228,26 +228,26 @@ def test_keeps_an_end_before_the_start_without_a_length():
         b'{"spans":[NaN',
     ],
 )
-def test_refuses_a_body_that_cannot_be_read_as_a_whole(body: bytes):
+def test_refuses_a_body_that_cannot_be_read_as_a_whole(body: bytes) -> None:
     with pytest.raises(wire.MalformedBody):
         wire.read_body(body, max_items=5_000)
 
 
-def test_refuses_deep_nesting_in_one_item_alone():
+def test_refuses_deep_nesting_in_one_item_alone() -> None:
     deep: Any = 1
     for _ in range(40):
         deep = {"a": deep}
     assert refusal(attributes=deep).code == "too_deep"
 
 
-def test_refuses_more_items_than_allowed():
+def test_refuses_more_items_than_allowed() -> None:
     with pytest.raises(wire.TooManyItems):
         wire.read_body(b'{"spans":[' + b",".join([b"{}"] * 5_001) + b"]}", max_items=5_000)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=300))
-def test_any_bytes_are_read_or_refused(noise: bytes):
+def test_any_bytes_are_read_or_refused(noise: bytes) -> None:
     for body in (noise, b'{"spans":[' + noise + b"]}", b'{"spans":[{"name":"' + noise + b'"}]}'):
         try:
             read(body)
@@ -264,7 +264,7 @@ JSON_VALUES = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(wire.KNOWN_FIELDS)), JSON_VALUES, max_size=8))
-def test_any_values_in_any_field_are_kept_or_refused_by_item(changes: dict[str, Any]):
+def test_any_values_in_any_field_are_kept_or_refused_by_item(changes: dict[str, Any]) -> None:
     spans, rejected = read(json.dumps({"spans": [GOOD | changes]}).encode())
     assert len(spans) + len(rejected) == 1
     for span in spans:
