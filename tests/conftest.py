@@ -18,6 +18,8 @@ from apps.projects.models import Project, Role, Scope
 from apps.providers.selectors import price_book
 from tests import factories
 
+pytest_plugins = ["tests.embedded"]
+
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
