@@ -46,7 +46,7 @@ def test_pleases_axe_and_fits_its_window(open_page: OpenPage, theme: str, width:
 def test_pleases_axe_with_menus_and_dialogs_open(open_page: OpenPage) -> None:
     page = open_page()
     for menu in ("project-menu", "account-menu", "range-menu"):
-        page.locator(f".wide-only [popovertarget={menu}], .btn[popovertarget={menu}]:visible").first.click()
+        page.locator(f".seg [popovertarget={menu}], .btn[popovertarget={menu}]:visible").first.click()
         expect(page.locator(f"#{menu}")).to_be_visible()
         assert findings(page, f"#{menu}") == []
         page.keyboard.press("Escape")
