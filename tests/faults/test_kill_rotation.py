@@ -42,7 +42,7 @@ class Client(threading.Thread):
 
     def __init__(self, number: int, address: str, key: str, stop: threading.Event) -> None:
         super().__init__(name=f"client-{number}")
-        self.random = random.Random(SEED + number)  # noqa: S311 -- a test's own dice
+        self.random = random.Random(SEED + number)
         self.address, self.key, self.stop = address, key, stop
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self.batches: list[list[dict[str, Any]]] = []
@@ -166,7 +166,7 @@ def test_acknowledged_spans_survive_kill_9_of_every_part_and_are_stored_once(sta
     clients = [Client(number, f"http://127.0.0.1:{stack.port}", key, stop) for number in range(CLIENTS)]
     for client in clients:
         client.start()
-    killed = kill_in_turn(stack, random.Random(SEED))  # noqa: S311
+    killed = kill_in_turn(stack, random.Random(SEED))
     assert eventually(lambda: sum(len(client.acknowledged) for client in clients) >= SPANS_WANTED, seconds=120)
     stop.set()
     for client in clients:
@@ -196,10 +196,7 @@ def check(stack: Stack, clients: list[Client]) -> None:
     assert len(acknowledged) >= SPANS_WANTED
     assert [problem for client in clients for problem in client.problems] == []
     with database(stack) as connection:
-        stored = {
-            span_id: cost
-            for span_id, cost in connection.execute("SELECT encode(span_id, 'hex'), cost_usd FROM telemetry_span")
-        }
+        stored = dict(connection.execute("SELECT encode(span_id, 'hex'), cost_usd FROM telemetry_span"))
         [(count, distinct)] = connection.execute(
             "SELECT count(*), count(DISTINCT (project_id, trace_id, span_id)) FROM telemetry_span"
         ).fetchall()
