@@ -9,10 +9,10 @@ from decimal import Decimal
 import numpy as np
 
 from apps.core import formats
-from apps.core.charts import Series
+from apps.core.charts import Series, Value
 from apps.core.histogram import BUCKETS, LogHistogram
 from apps.dashboards.verdict import Pair, Side
-from apps.telemetry.figures import FigureRow, FigureTable
+from apps.telemetry.figures import COUNTS, FigureRow, FigureTable
 
 FEW_FOR_P99 = 100
 MOST_GROWTH = 20
@@ -109,14 +109,14 @@ def _sides(table: FigureTable) -> dict[str, Side]:
 
 def _side(table: FigureTable, chosen: np.typing.NDArray[np.bool_]) -> Side:
     """The chosen cells of a table added up."""
-    numbers = table.numbers[chosen].sum(axis=0).tolist()
+    counted = dict(zip(COUNTS, table.numbers[chosen].sum(axis=0).tolist(), strict=True))
     counts = table.latency
     kept = chosen[counts.keys // BUCKETS] if len(counts.keys) else np.zeros(0, dtype=bool)
     keys = counts.keys[kept] % BUCKETS
     return Side(
-        calls=numbers[0],
-        errors=numbers[1],
-        unpriced_calls=numbers[2],
+        calls=counted["calls"],
+        errors=counted["errors"],
+        unpriced_calls=counted["unpriced_calls"],
         cost_usd=sum((table.costs[place] for place in np.flatnonzero(chosen)), Decimal(0)),
         latency=LogHistogram.of_counts(np.zeros(len(keys), dtype=np.int64), keys, counts.counts[kept], 1),
     )
@@ -127,10 +127,19 @@ MOST_LAYERS = 7
 
 
 def spend_layers(table: FigureTable, names: Callable[[tuple[str, ...]], str], slots: Mapping[str, int]) -> list[Series]:
-    """Dollars per interval for each of the dearest groups; `names` says how a group is called, `slots` its color."""
-    layers = {row.group: [0.0] * len(table.request.buckets) for row in table.groups}
+    """Dollars per interval for each group of which some are known, the dearest first.
+
+    `names` says how a group is called, `slots` its color. Intervals without a call cost nothing; those whose calls are
+    all unpriced are unknown.
+    """
+    layers: dict[tuple[str, ...], list[Value]] = {
+        row.group: [0.0] * len(table.request.buckets) for row in table.groups if row.cost_usd is not None
+    }
     # Not `rows`, which would work out the percentiles of every cell.
-    for cell, cost in zip(table.cells, table.costs, strict=True):
+    for cell, numbers, cost in zip(table.cells, table.numbers.tolist(), table.costs, strict=True):
         assert cell.bucket is not None  # the table is cut into intervals
-        layers[cell.group][cell.bucket] = float(cost)
+        if cell.group in layers:
+            counted = dict(zip(COUNTS, numbers, strict=True))
+            is_known = counted["unpriced_calls"] < counted["calls"]
+            layers[cell.group][cell.bucket] = float(cost) if is_known else None
     return [Series(names(group), values, slots.get(names(group), 1)) for group, values in layers.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from apps.core import formats
 from apps.dashboards import verdict
@@ -101,12 +100,13 @@ def _names(models: FigureTable) -> list[str]:
     return sorted((row.group[0] for row in models.groups), key=lambda name: (not name, name))
 
 
-def spend_course(table: FigureTable) -> tuple[float, ...]:
-    """Dollars per interval, unpriced calls counting nothing."""
-    return _whole_intervals(table, [float(row.cost_usd or Decimal(0)) for row in table.series])
+def spend_course(table: FigureTable) -> tuple[float | None, ...]:
+    """Dollars per interval; None where all calls are unpriced."""
+    costs = [row.cost_usd for row in table.series]
+    return _whole_intervals(table, [None if cost is None else float(cost) for cost in costs])
 
 
-def _whole_intervals(table: FigureTable, values: Sequence[float]) -> tuple[float, ...]:
+def _whole_intervals(table: FigureTable, values: Sequence[float | None]) -> tuple[float | None, ...]:
     """The values without the last: its interval has only begun, and would look like a fall."""
     is_partial = len(values) > LEAST_POINTS and table.request.end > table.request.buckets[-1]
     return tuple(values[:-1] if is_partial else values)

@@ -53,7 +53,7 @@ def read_scope(
     named = params.get("env") or environment
     return Scope(
         period=read_period(params, now=now, default=default_range),
-        environment=None if named == ALL_ENVIRONMENTS else named,
+        environment=None if named == ALL_ENVIRONMENTS else read_value(named),
         feature=read_value(params.get("feature")),
         model=read_value(params.get("model")),
     )
