@@ -140,7 +140,7 @@ def fill(project_id: int, *, spans: int, days: int, until: datetime) -> None:
     tidy()
 
 
-def _values(project_id: int, start: datetime, traces: int, day: int, days: int) -> dict[str, object]:
+def _values(project_id: int, start: datetime, traces: int, day: int, days: int) -> dict[str, int | datetime]:
     """Which of all traces fall on this day."""
     first, last = traces * day // days, traces * (day + 1) // days
     return {

@@ -16,6 +16,7 @@ from apps.telemetry.figures import COUNTS, Dimension, FigureRequest, Filters, In
 from apps.telemetry.models import CostHour, DirtyHour
 from apps.telemetry.selectors import figures
 from apps.telemetry.selectors.figures import read_tables
+from apps.telemetry.selectors.statement import compose
 from apps.telemetry.services import rollups
 from tests.telemetry.calls import RECORD_TABLES, Call, assert_row, make_partitions, put, records
 
@@ -137,7 +138,7 @@ def test_figures_equal_the_spans_while_everything_runs() -> None:
             reads[0] += 1
 
     in_threads(
-        *(lambda writer=writer: write(writer) for writer in range(WRITERS)),  # type: ignore[misc]
+        *(lambda writer=writer: write(writer) for writer in range(WRITERS)),
         roll_up,
         roll_up,
         read_at_one_moment,
@@ -224,7 +225,7 @@ def test_leaves_a_project_to_whoever_is_rolling_it_up() -> None:
 def test_reads_again_when_an_hour_becomes_dirty_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     put(PROJECT, [Call(1, DAY)])
     rollups.roll_up()
-    compose, turns = figures.compose, [0]
+    turns = [0]
 
     def compose_while_a_call_arrives(*given: object, **named: object) -> object:
         turns[0] += 1
