@@ -28,7 +28,13 @@ run: .venv/made
 	@exec $(BIN)/python manage.py up $(ARGS)
 
 test: .venv/dev
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@# Tests of the running product are about time and kill processes: they get the machine to themselves.
+	@$(BIN)/python -m pytest -q -m "not stack" --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest -q -m stack
+endif
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

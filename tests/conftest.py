@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,12 +25,16 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The test database as migrated, except that tests with real commits may empty the audit trail after
-    themselves.
+    themselves. At the end, the threads of the ASGI application give their connections back.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE projects_auditentry DISABLE TRIGGER projects_audit_not_emptied")
+    yield
+    front = sys.modules.get("llmops_site.asgi")
+    for stop in front.application.on_stop if front else ():
+        stop()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,10 @@ GIVE_UP_SECONDS = 5
 
 
 def end_pool(pool: ThreadPoolExecutor, *, workers: int) -> None:
-    """Close every worker's database connections and end the pool. Workers that are busy for too long are left."""
+    """Close every worker's database connections and end the pool. Workers that are busy for too long are left.
+
+    A pool that has ended already is left alone.
+    """
     together = threading.Barrier(workers)
 
     def close() -> None:
@@ -22,6 +25,9 @@ def end_pool(pool: ThreadPoolExecutor, *, workers: int) -> None:
         except threading.BrokenBarrierError:
             return
 
-    for _ in range(workers):
-        pool.submit(close)
+    try:
+        for _ in range(workers):
+            pool.submit(close)
+    except RuntimeError:
+        return  # it has ended before
     pool.shutdown(wait=True)

@@ -89,6 +89,7 @@ def test_guards_answers_of_the_json_api(key_api: Api) -> None:
     _assert_guarded(response)
 
 
+@pytest.mark.django_db
 def test_guards_static_files(client: Client) -> None:
     response = client.get("/static/css/tokens.css")
     response.close()
@@ -120,6 +121,7 @@ def _at_the_front(method: str, path: str, **more: Any) -> httpx.Response:
         return pool.submit(asyncio.run, ask()).result()
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(("method", "status"), [("POST", 401), ("GET", 405)])
 def test_guards_the_hot_doors(method: str, status: int) -> None:
     response = _at_the_front(method, "/api/v1/telemetry")
