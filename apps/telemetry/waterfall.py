@@ -10,13 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from math import floor, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from apps.telemetry.selectors.traces import SpanView
 
-STEPS = (1, 2, 5, 10)
+SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
+STEPS = (
+    *(step * size for size in (1, 10, 100) for step in (1, 2, 5)),
+    *(step * SECOND for step in (1, 2, 5, 10, 20, 30)),
+    *(step * MINUTE for step in (1, 2, 5, 10, 20, 30)),
+    *(step * HOUR for step in (1, 2, 6, 12, 24)),
+)
+"""Distances between the lines of the time axis, in milliseconds."""
+
 MOST_TICKS = 5
 DEEPEST = 5
 LEAST_SHARE = 0.3
@@ -113,11 +120,10 @@ def _bar(span: SpanView, start: int, length: int | None, scale: float) -> Bar:
 
 
 def _ticks(whole: int, scale: float) -> tuple[Tick, ...]:
-    """Round times: at most five, one or two or five times a power of ten apart."""
+    """Round times, at most five and the start; none where there is no time."""
     if whole <= 0:
         return ()
-    magnitude = 10 ** max(0, floor(log10(whole / MOST_TICKS)))
-    step = next((s * magnitude for s in STEPS if whole / (s * magnitude) <= MOST_TICKS), 10 * magnitude)
+    step = next((each for each in STEPS if whole <= each * MOST_TICKS), -(-whole // MOST_TICKS))
     return tuple(Tick(round(at * scale, 3), at) for at in range(0, whole + 1, step))
 
 

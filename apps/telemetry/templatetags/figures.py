@@ -66,11 +66,14 @@ def plain(value: float) -> str:
     return f"{value:g}"
 
 
+UNITS = ((3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
+
+
 @register.filter
 def axis_ms(value: int) -> str:
     """A round time on an axis: `0 s`, `500 ms`, `1.5 s`, `20 min`."""
-    size, unit = next((each for each in ((60_000, "min"), (1000, "s"), (1, "ms")) if value >= each[0]), (1, "s"))
-    return f"{value / size:g}{SPACE}{unit}"
+    size, unit = next((each for each in UNITS if value >= each[0]), (1, "s"))
+    return f"{round(value / size, 1):g}{SPACE}{unit}"
 
 
 ROLES = {
