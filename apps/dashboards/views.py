@@ -110,7 +110,9 @@ def first_call(request: ProjectRequest, project: Project) -> HttpResponse:
         return render(request, "dashboards/_waiting.html", _waiting(request, project, now))
     request.GET = QueryDict()  # the waiting line's own parameters are not the Overview's
     url = reverse("overview", kwargs={"project": project.slug})
-    response = render(request, "dashboards/_overview.html", {**_overview(request, project, now), "live_url": url})
+    context = {**_overview(request, project, now), "live_url": url}
+    # The empty page has nothing to choose from; with the first call, the bar gets its environments and time ranges.
+    response = render(request, "dashboards/first_overview.html", context)
     response["HX-Retarget"], response["HX-Reswap"] = "#first-run", "outerHTML show:window:top"
     response["HX-Replace-Url"] = url
     return response

@@ -133,6 +133,9 @@ def test_turns_into_the_overview_when_a_call_arrives(send: Send, alice_client: C
     # It goes on by itself, at the Overview's own address.
     assert f'hx-get="/p/{started.slug}/"' in page.source
     assert "since=1" not in page.source
+    # The bar's time ranges and environments come along.
+    assert 'hx-swap-oob="afterend:#bar-here"' in page.source
+    assert 'href="?range=7d"' in page.source
 
 
 def test_stays_when_only_other_projects_are_called(
