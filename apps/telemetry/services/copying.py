@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from psycopg import sql
 
 from apps.telemetry.types import PAYLOAD_COLUMNS, SPAN_COLUMNS, Payload, SpanRecord
 
 ORDER = "started_at, project_id, trace_id, span_id"
 
-KEY_COLUMNS = ("project_id", "trace_id", "span_id", "started_at")
+SPAN_LIST = ", ".join(SPAN_COLUMNS)
+PAYLOAD_LIST = ", ".join(("project_id", "trace_id", "span_id", "started_at", *PAYLOAD_COLUMNS))
 WIDTH = len(SPAN_COLUMNS)
 assert SPAN_COLUMNS[-2:] == ("tags", "flags")
 
@@ -39,21 +39,18 @@ def _place(span: SpanRecord) -> tuple[datetime, int, bytes, bytes]:
 
 def copy_spans(cursor: CursorWrapper, table: str, spans: Sequence[SpanRecord]) -> None:
     """Write the narrow rows of these spans into the table, which has the columns of `telemetry_span`."""
-    _copy(cursor, table, SPAN_COLUMNS, map(_span_row, spans))
+    _copy(cursor, f"COPY {table} ({SPAN_LIST}) FROM STDIN", map(_span_row, spans))
 
 
 def copy_payloads(cursor: CursorWrapper, table: str, spans: Iterable[SpanRecord]) -> bool:
     """Write the payloads of those spans that have one, into a table like `telemetry_payload`; False if none has."""
     rows = [_payload_row(span, span.payload) for span in spans if span.payload is not None]
     if rows:
-        _copy(cursor, table, (*KEY_COLUMNS, *PAYLOAD_COLUMNS), rows)
+        _copy(cursor, f"COPY {table} ({PAYLOAD_LIST}) FROM STDIN", rows)
     return bool(rows)
 
 
-def _copy(cursor: CursorWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
+def _copy(cursor: CursorWrapper, statement: str, rows: Iterable[Sequence[Any]]) -> None:
     # Django turns the driver's errors into its own for statements, but not for what a COPY says at its end.
     with connection.wrap_database_errors, cursor.copy(statement) as copy:
         for row in rows:

@@ -11,7 +11,7 @@ Locks are taken in one order by every writer: clock look-ups, new keys (see `cop
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,9 @@ from apps.core import clock
 from apps.core.clock import floor_hour
 from apps.projects import services as projects
 from apps.telemetry import merging
-from apps.telemetry.services.copying import ORDER, copy_payloads, copy_spans, in_order
+from apps.telemetry.services.booking import book, tally
+from apps.telemetry.services.copying import ORDER, PAYLOAD_LIST, SPAN_LIST, copy_payloads, copy_spans, in_order
+from apps.telemetry.services.inserting import FEW, insert_few
 from apps.telemetry.services.partitions import ensure_partitions
 from apps.telemetry.services.pricing import freeze_cost
 from apps.telemetry.types import (
@@ -40,8 +42,6 @@ from apps.telemetry.types import (
 Key = tuple[int, bytes, bytes, datetime]
 
 KEY = "project_id, trace_id, span_id, started_at"
-SPAN_LIST = ", ".join(SPAN_COLUMNS)
-PAYLOAD_LIST = f"{KEY}, {', '.join(PAYLOAD_COLUMNS)}"
 MERGED_COLUMNS = tuple(
     name
     for name in SPAN_COLUMNS
@@ -54,11 +54,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stage_payload (LIKE telemetry_payload) ON C
 """
 
 HAS_SKEWED = "SELECT EXISTS (SELECT 1 FROM telemetry_skewed WHERE project_id = ANY (%s))"
-
-MARK_DIRTY = """
-INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
-SELECT *, %s::timestamptz FROM unnest(%s::bigint[], %s::timestamptz[])
-"""
 
 REMEMBER_SKEWED = """
 INSERT INTO telemetry_skewed (project_id, trace_id, span_id, client_started_at, stored_at)
@@ -125,19 +120,6 @@ INSERT INTO telemetry_payload ({PAYLOAD_LIST}) VALUES ({", ".join(["%s"] * (4 + 
 ON CONFLICT ({KEY}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in PAYLOAD_COLUMNS)}
 """  # noqa: S608
 
-BOOK_BATCH = """
-INSERT INTO telemetry_intakebatch
-  (project_id, key_id, client, at, received, stored, updated, duplicates, rejected)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-
-BOOK_REJECTION = """
-INSERT INTO telemetry_intakerejection (project_id, key_id, at, list_name, position, code, message, sample)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
-MAX_SAMPLES_PER_REQUEST = 20
-"""How many refused items of one request are kept with their text; all of them are counted and answered."""
-
 
 def store(batches: Sequence[Batch]) -> list[Outcome]:
     """Store the spans of these requests durably and say, request by request, what became of the items.
@@ -150,10 +132,11 @@ def store(batches: Sequence[Batch]) -> list[Outcome]:
     for span in unique.values():
         freeze_cost(span)
     ensure_partitions({span.started_at.astimezone(UTC).date() for span in unique.values()})
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        fates = _write(cursor, unique) if unique else {}
-        outcomes = _tally(batches, fates)
-        _book(cursor, batches, outcomes)
+    outcomes = _store_new(batches, unique)
+    if outcomes is None:
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            outcomes = tally(batches, _write_staged(cursor, unique) if unique else {})
+            book(cursor, batches, outcomes)
     _learn_names(unique.values())
     return outcomes
 
@@ -169,35 +152,42 @@ def _merged_by_key(spans: Iterable[SpanRecord]) -> dict[Key, SpanRecord]:
     return unique
 
 
-def _write(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> dict[Key, str]:
-    """Put the spans where they belong; what became of each is stored, updated or duplicate."""
-    if _write_new(cursor, unique.values()):
-        return dict.fromkeys(unique, "stored")
-    return _write_staged(cursor, unique)
+def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord]) -> list[Outcome] | None:
+    """Write the spans straight into their partitions if not one of them is there yet; else nothing, and None.
 
-
-def _write_new(cursor: CursorWrapper, spans: Collection[SpanRecord]) -> bool:
-    """Write the spans straight into their partitions if not one of them is there yet; else False, and nothing is
-    written. Nearly all spans are sent once, and this costs the database about half of what staging costs."""
-    projects = sorted({span.project_id for span in spans})
-    if any(map(_repeating.is_at_it, projects)) or any("clock" in span.flags for span in spans):
-        return False
-    cursor.execute(HAS_SKEWED, [projects])
-    if cursor.fetchone()[0]:
-        return False
-    ordered = in_order(spans)
+    Nearly all spans are sent once, and this costs about half of what staging costs.
+    """
+    projects = sorted({span.project_id for span in unique.values()})
+    if not unique or any(map(_repeating.is_at_it, projects)) or any("clock" in span.flags for span in unique.values()):
+        return None
+    spans = in_order(unique.values())
+    outcomes = tally(batches, dict.fromkeys(unique, "stored"))
+    is_small = len(spans) <= FEW and not any(batch.rejected for batch in batches)
     try:
-        with transaction.atomic():
-            copy_spans(cursor, "telemetry_span", ordered)
-            copy_payloads(cursor, "telemetry_payload", ordered)
+        if is_small:
+            is_stored = insert_few(batches, spans, outcomes, now=clock.now())
+        else:
+            is_stored = _copy_new(batches, spans, outcomes, projects)
     except IntegrityError as error:
         if not isinstance(error.__cause__, UniqueViolation):
             raise
         _repeating.note(projects)
-        return False
-    hours = {(span.project_id, floor_hour(span.started_at)) for span in spans if span.counted}
-    if hours:
-        cursor.execute(MARK_DIRTY, [clock.now(), *map(list, zip(*sorted(hours), strict=True))])
+        return None
+    return outcomes if is_stored else None
+
+
+def _copy_new(
+    batches: Sequence[Batch], spans: Sequence[SpanRecord], outcomes: Sequence[Outcome], projects: list[int]
+) -> bool:
+    """Store and book; False, and nothing is stored, while one of the projects has spans with an impossible clock."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(HAS_SKEWED, [projects])
+        if cursor.fetchone()[0]:
+            return False
+        copy_spans(cursor, "telemetry_span", spans)
+        copy_payloads(cursor, "telemetry_payload", spans)
+        hours = {(span.project_id, floor_hour(span.started_at)) for span in spans if span.counted}
+        book(cursor, batches, outcomes, dirty=sorted(hours))
     return True
 
 
@@ -302,63 +292,6 @@ def _merge_into(cursor: CursorWrapper, held: SpanRecord, report: SpanRecord) -> 
     return True
 
 
-def _tally(batches: Sequence[Batch], fates: dict[Key, str]) -> list[Outcome]:
-    """What became of each request's items. The first report of a key in this transaction has the key's fate; a later
-    one is a duplicate if it is the same to the byte, and an update otherwise."""
-    if len(fates) == sum(len(batch.spans) for batch in batches) and set(fates.values()) <= {"stored"}:
-        return [Outcome(stored=len(batch.spans), rejected=list(batch.rejected)) for batch in batches]
-    seen: dict[Key, set[bytes]] = {}
-    outcomes = []
-    for batch in batches:
-        outcome = Outcome(rejected=list(batch.rejected))
-        for span in batch.spans:
-            digests = seen.setdefault(span.key, set())
-            fate = fates[span.key] if not digests else ("duplicate" if span.digest in digests else "updated")
-            digests.add(span.digest)
-            outcome.stored += fate == "stored"
-            outcome.updated += fate == "updated"
-            outcome.duplicates += fate == "duplicate"
-        outcomes.append(outcome)
-    return outcomes
-
-
-def _book(cursor: CursorWrapper, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
-    """Keep the account of the intake: received = stored + updated + duplicates + rejected, request by request."""
-    cursor.executemany(
-        BOOK_BATCH,
-        [
-            (
-                batch.project_id,
-                batch.key_id,
-                batch.client,
-                batch.received_at,
-                batch.received,
-                outcome.stored,
-                outcome.updated,
-                outcome.duplicates,
-                len(outcome.rejected),
-            )
-            for batch, outcome in zip(batches, outcomes, strict=True)
-        ],
-    )
-    refused = [
-        (
-            batch.project_id,
-            batch.key_id,
-            batch.received_at,
-            item.list_name,
-            item.index,
-            item.code,
-            item.message,
-            item.sample,
-        )
-        for batch in batches
-        for item in batch.rejected[:MAX_SAMPLES_PER_REQUEST]
-    ]
-    if refused:
-        cursor.executemany(BOOK_REJECTION, refused)
-
-
 def _learn_names(spans: Iterable[SpanRecord]) -> None:
     """Let features and environments that calls name for the first time exist in their projects."""
     names: dict[int, tuple[set[str], set[str]]] = {}
@@ -386,5 +319,5 @@ def try_spans(spans: Sequence[SpanRecord]) -> None:
     unique = _merged_by_key(spans)
     ensure_partitions({span.started_at.astimezone(UTC).date() for span in unique.values()})
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        _write(cursor, unique)
+        _write_staged(cursor, unique)
         transaction.set_rollback(True)
