@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ import numpy as np
 from apps.core import formats
 from apps.core.charts import Series, Value
 from apps.core.histogram import BUCKETS, LogHistogram
-from apps.dashboards.verdict import Pair, Side
+from apps.dashboards.verdict import FEW_CALLS, Pair, Side
 from apps.telemetry.figures import COUNTS, FigureRow, FigureTable
 
 FEW_FOR_P99 = 100
@@ -81,6 +81,11 @@ def group_rows(now: FigureTable, before: FigureTable) -> list[GroupRow]:
 def is_comparable(now: FigureRow, before: FigureRow) -> bool:
     """False when the calls had hardly begun in the period before: a rise by 3,000 % says nothing."""
     return before.calls * MOST_GROWTH >= now.calls
+
+
+def has_just_begun(rows: Sequence[FigureRow]) -> bool:
+    """Whether the last interval has too few calls yet for a rate or a percentile, while others have enough."""
+    return len(rows) > 1 and rows[-1].calls < FEW_CALLS <= max(row.calls for row in rows[:-1])
 
 
 def direction(now: FigureRow, before: FigureRow) -> formats.Good:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.core import formats
-from apps.dashboards.groups import GroupRow, direction, group_rows
+from apps.dashboards.groups import GroupRow, direction, group_rows, has_just_begun
 from apps.telemetry.figures import Dimension, FigureRow, FigureTable
 
 BY = (Dimension.FEATURE, Dimension.MODEL)
@@ -78,7 +78,8 @@ def lines_by_group(table: FigureTable, percentile: str) -> list[tuple[str, list[
     most = sorted(table.groups, key=lambda row: -row.calls)[:MOST_LINES]
     places = {at: place for place, at in enumerate(table.request.buckets)}
     lines: dict[tuple[str, ...], list[int | None]] = {row.group: [None] * len(places) for row in most}
+    last = len(places) - 1 if has_just_begun(table.series) else None
     for row in table.rows:
-        if row.group in lines and row.at is not None:
+        if row.group in lines and row.at is not None and places[row.at] != last:
             lines[row.group][places[row.at]] = getattr(row.latency, percentile)
     return [(group[0], values) for group, values in lines.items()]

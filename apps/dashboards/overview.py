@@ -8,7 +8,7 @@ from datetime import datetime
 
 from apps.core import formats
 from apps.dashboards import verdict
-from apps.dashboards.groups import GroupRow, direction, group_rows, is_comparable, pairs
+from apps.dashboards.groups import GroupRow, direction, group_rows, has_just_begun, is_comparable, pairs
 from apps.telemetry.figures import FigureRow, FigureTable
 
 MOST_ROWS = 8
@@ -75,14 +75,15 @@ def build(tables: OverviewTables) -> Overview:
     """The page from its figures."""
     total, earlier = tables.now.total, tables.before.total
     series = tables.now.series
+    settled = series[:-1] if has_just_begun(series) else series
     whole, by_feature = pairs(tables.now, tables.before)
     features, models = group_rows(tables.now, tables.before), group_rows(tables.models, tables.models_before)
     return Overview(
         verdict=verdict.judge(whole, by_feature),
         today=Tile(tables.today.total, tables.yesterday.total, spend_course(tables.today)),
         month=Tile(tables.month.total, tables.last_month.total, spend_course(tables.month)),
-        errors=Tile(total, earlier, tuple(row.error_rate for row in series)),
-        latency=Tile(total, earlier, tuple(row.latency.p99 for row in series)),
+        errors=Tile(total, earlier, tuple(row.error_rate for row in settled)),
+        latency=Tile(total, earlier, tuple(row.latency.p99 for row in settled)),
         tokens=Tile(total, earlier, _whole_intervals(tables.now, [float(row.tokens) for row in series])),
         times=tables.now.request.buckets,
         series=series,

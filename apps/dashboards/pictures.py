@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.core import charts
 from apps.dashboards import words
-from apps.dashboards.groups import spend_layers
+from apps.dashboards.groups import has_just_begun, spend_layers
 from apps.telemetry.addresses import not_said
 from apps.telemetry.figures import Dimension, FigureRow, FigureTable, Interval
 
@@ -47,9 +47,9 @@ def latency(
         subtitle=_("Latency %(by)s") % {"by": words.by_interval(interval)},
         times=times,
         series=[
-            charts.Series("P99", [row.latency.p99 for row in rows], P99_SLOT),
-            charts.Series("P95", [row.latency.p95 for row in rows], P95_SLOT),
-            charts.Series("P50", [row.latency.p50 for row in rows], P50_SLOT),
+            charts.Series("P99", _course(rows, "latency", "p99"), P99_SLOT),
+            charts.Series("P95", _course(rows, "latency", "p95"), P95_SLOT),
+            charts.Series("P50", _course(rows, "latency", "p50"), P50_SLOT),
         ],
         unit=charts.MS,
         is_tall=is_tall,
@@ -64,8 +64,8 @@ def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: 
         subtitle=_("TTFT %(by)s") % {"by": words.by_interval(interval)},
         times=times,
         series=[
-            charts.Series("P99", [row.ttft.p99 for row in rows], P99_SLOT),
-            charts.Series("P50", [row.ttft.p50 for row in rows], P50_SLOT),
+            charts.Series("P99", _course(rows, "ttft", "p99"), P99_SLOT),
+            charts.Series("P50", _course(rows, "ttft", "p50"), P50_SLOT),
         ],
         unit=charts.MS,
     )
@@ -103,6 +103,12 @@ def slow_groups(
         unit=charts.MS,
         is_tall=True,
     )
+
+
+def _course(rows: Sequence[FigureRow], length: str, percentile: str) -> list[int | None]:
+    """A percentile over time. An interval that has just begun is left out: its few calls would look like a fall."""
+    values = [getattr(getattr(row, length), percentile) for row in rows]
+    return [*values[:-1], None] if has_just_begun(rows) else values
 
 
 def order(dimension: Dimension, features: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -143,6 +143,7 @@ def trace(request: ProjectRequest, project: Project, trace_id: str) -> HttpRespo
         "tabs": tabs,
         "tab": tab,
         "calls": [each for each in found.spans if each.counted][:MOST_ROWS],
+        "has_details": any(each.cached_input_tokens or each.reasoning_tokens for each in found.spans),
         **_panel(found, span, tab),
     }
     return render(request, "telemetry/trace.html", context)
@@ -229,7 +230,7 @@ def _facts(span: SpanView) -> list[tuple[str, str]]:
 
 def _fact(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return ", ".join(value) if isinstance(value, list) else f"{value:f}" if hasattr(value, "quantize") else str(value)
