@@ -35,7 +35,8 @@ def test_refuses_what_was_never_sealed(sealed: str) -> None:
 
 def test_notices_one_changed_character() -> None:
     sealed = seal("secret", place=PLACE)
-    for index in range(len("v1."), len(sealed) - 2):
+    # The last digit before the padding holds bits that mean nothing.
+    for index in range(len("v1."), len(sealed.rstrip("=")) - 1):
         other = "A" if sealed[index] != "A" else "B"
         with pytest.raises(CannotOpen):
             unseal(sealed[:index] + other + sealed[index + 1 :], place=PLACE)

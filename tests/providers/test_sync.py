@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
@@ -113,17 +112,14 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def test_the_command_reads_the_installed_file_within_five_seconds(db: None) -> None:
-    started = time.monotonic()
+def test_the_command_reads_the_installed_file_whole(db: None) -> None:
     out, err = run("sync")
-    took = time.monotonic() - started
 
     listed = json.loads(price_files.read(price_files.installed_file().path))
     text = [name for name, entry in listed.items() if entry.get("mode") in price_files.TEXT_MODES]
     assert f"{len(text):,} models: {len(text):,} new, 0 changed" in out
     assert err == ""
     assert Price.objects.count() == len(text)
-    assert took < 5
     assert " 0 new, 0 changed" in run("sync")[0]
 
 
