@@ -3,130 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from io import StringIO
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from django.conf import settings
-from django.core.management import call_command
-from django.db import connection
-from playwright.sync_api import Browser, Page, expect
-from psycopg.conninfo import make_conninfo
+from playwright.sync_api import Page, expect
 
 from apps.telemetry.models import Span
-from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser import product as running
+from tests.browser.product import set_up
+from tests.browser.test_look import findings, overflow
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-ROOT = Path(__file__).resolve().parents[2]
-EMPTY = "TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed"
+product, visit = running.product, running.visit
 MARK = "window.wasHereBefore = true"
 IS_MARKED = "window.wasHereBefore === true"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _environment(port: int) -> dict[str, str]:
-    """The product's own settings, on the database and the secrets of the tests."""
-    values = connection.settings_dict
-    url = make_conninfo(
-        dbname=values["NAME"],
-        user=values["USER"] or None,
-        host=values["HOST"] or None,
-        port=values["PORT"] or None,
-        password=values["PASSWORD"] or None,
-    )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PRODWORTHY_TEST"))}
-    return kept | {
-        "DJANGO_SETTINGS_MODULE": "llmops_site.settings",
-        "DATABASE_URL": url,
-        "PRODWORTHY_VAR": str(settings.VAR_DIR),
-        "PRODWORTHY_HOST": "127.0.0.1",
-        "PRODWORTHY_PORT": str(port),
-    }
-
-
-@pytest.fixture
-def product(transactional_db: None, tmp_path: Path) -> Iterator[str]:
-    """The product in a process of its own, with prices and static files as the first start has them; its address."""
-    port = _free_port()
-    environment = _environment(port)
-    if not (Path(settings.VAR_DIR) / "static" / "staticfiles.json").exists():
-        collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
-        subprocess.run(collect, cwd=ROOT, env=environment, check=True, timeout=120)
-    call_command("prices", "sync", stdout=StringIO())
-    log = (tmp_path / "web.log").open("wb")
-    serve = [sys.executable, "-m", "uvicorn", "llmops_site.asgi:application", "--port", str(port), "--no-access-log"]
-    process = subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_up(address, process, tmp_path / "web.log")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
-        with connection.cursor() as cursor:
-            cursor.execute(EMPTY)
-
-
-def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            if httpx.get(f"{address}/healthz", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-
-
-@pytest.fixture
-def visit(chromium: Browser) -> Iterator[Page]:
-    """A browser that may read its clipboard. What it complains about fails the test."""
-    context = chromium.new_context(
-        viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    page = context.new_page()
-    complaints: list[str] = []
-    page.add_init_script(REPORT_VIOLATIONS)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert complaints == []
-
-
-def setup_link(address: str) -> str:
-    """The link that the first start prints, at the address under test."""
-    out = StringIO()
-    call_command("setup_link", stdout=out)
-    return address + "/setup/" + out.getvalue().strip().rpartition("/")[2]
-
-
-def set_up(page: Page, address: str) -> None:
-    """Follow the link, fill in the form, arrive at the empty Overview."""
-    page.goto(setup_link(address))
-    page.fill("[name=email]", "ana@example.com")
-    page.fill("[name=name]", "Ana Duarte")
-    page.fill("[name=password]", "a long and dull sentence")
-    page.fill("[name=project_name]", "Harbor Desk")
-    page.click("main button[type=submit]")
-    expect(page.locator("h1")).to_have_text("Send the first call. This page becomes your overview.")
 
 
 def run_line(line: str) -> dict[str, Any]:
@@ -204,3 +99,111 @@ def test_leads_from_the_first_call_to_its_trace(product: str, visit: Page) -> No
     visit.keyboard.press("Escape")
     visit.click(".tabs >> text=Raw")
     expect(visit.locator(".code pre")).to_contain_text('"input_tokens": 812')
+
+
+def test_rests_while_nobody_looks(product: str, visit: Page) -> None:
+    set_up(visit, product)
+    run_line(visit.inner_text(".code pre"))
+    expect(visit.locator("#overview h1")).to_be_visible(timeout=10_000)
+    asked: list[str] = []
+    visit.on("request", lambda request: asked.append(request.url))
+    refresh = "htmx.trigger('#overview', 'refresh')"
+    visit.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    visit.evaluate(refresh)
+    visit.wait_for_timeout(500)
+    assert asked == []
+    # Back again, it does not wait for its next turn.
+    visit.evaluate("Object.defineProperty(document, 'hidden', { value: false, configurable: true })")
+    with visit.expect_response(f"{product}/p/harbor-desk/"):
+        visit.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    # What somebody is selecting is not taken from under their hands.
+    visit.evaluate("getSelection().selectAllChildren(document.querySelector('#overview h1'))")
+    asked.clear()
+    visit.evaluate(refresh)
+    visit.wait_for_timeout(500)
+    assert asked == []
+
+
+def fill(address: str, line: str) -> None:
+    """Some calls of three features over a day, sent with the key of the copied line."""
+    key = re.search(r"Bearer (\w+)", line)
+    assert key is not None
+    now = datetime.now(UTC)
+    spans = [
+        {
+            "trace_id": f"{place + 1:032x}",
+            "span_id": f"{place + 1:016x}",
+            "name": "chat",
+            "started_at": (now - timedelta(minutes=12 * place)).isoformat(),
+            "latency_ms": 300 + 17 * (place % 60),
+            "ttft_ms": 90 + place % 40,
+            "feature": ("support-answers", "search-rerank", "invoice-extract")[place % 3],
+            "provider": "openai",
+            "request_model": ("gpt-4o", "gpt-4o-mini", "house-model")[place % 3],
+            "status": "error" if place % 17 == 0 else "ok",
+            "error_type": "Timeout" if place % 17 == 0 else None,
+            "input_tokens": 900,
+            "output_tokens": 80,
+            "input": [{"role": "user", "content": "Where is my parcel?"}],
+            "output": "It arrives tomorrow.",
+            "documents": [{"id": "kb/1", "score": 0.8, "content": "Two days.", "used": True}],
+        }
+        for place in range(200)
+    ]
+    sent = httpx.post(
+        f"{address}/api/v1/telemetry", json={"spans": spans}, headers={"Authorization": f"Bearer {key[1]}"}
+    )
+    assert sent.json()["stored"] == 200, sent.text
+
+
+PAGES = (
+    "",
+    "?range=7d&feature=search-rerank",
+    "costs?by=model",
+    "latency",
+    "traces",
+    "traces?user=nobody",
+    f"traces/{1:032x}",
+    f"traces/{1:032x}?tab=documents",
+    f"traces/{1:032x}?tab=attributes",
+    f"traces/{1:032x}?tab=raw",
+)
+
+
+def faults(page: Page) -> dict[str, Any]:
+    """What axe finds and what is too wide, by width and theme."""
+    found = {}
+    for width in (1440, 400):
+        for theme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.wait_for_timeout(250)  # colors change by a transition
+            wrong = findings(page), overflow(page)
+            if wrong != ([], 0):
+                found[f"{theme} {width}"] = wrong
+    return found
+
+
+def test_pleases_axe_and_fits_its_window_on_every_page(product: str, visit: Page) -> None:
+    set_up(visit, product)
+    assert faults(visit) == {}
+    fill(product, visit.inner_text(".code pre"))
+    for path in PAGES:
+        visit.goto(f"{product}/p/harbor-desk/{path}")
+        assert faults(visit) == {}, path
+
+
+def test_filters_without_a_button_and_without_empty_words_in_the_address(product: str, visit: Page) -> None:
+    set_up(visit, product)
+    fill(product, visit.inner_text(".code pre"))
+    visit.goto(f"{product}/p/harbor-desk/?range=7d")
+    visit.select_option("select[name=feature]", "search-rerank")
+    visit.wait_for_url("**/p/harbor-desk/?range=7d&feature=search-rerank")
+    expect(visit.locator("#table-feature tbody tr")).to_have_count(1)
+    visit.go_back()
+    expect(visit.locator("#table-feature tbody tr")).to_have_count(3)
+    expect(visit.locator("select[name=feature]")).to_have_value("")
+    visit.goto(f"{product}/p/harbor-desk/traces")
+    visit.fill("[name=user]", "u_1")
+    visit.press("[name=user]", "Enter")
+    visit.wait_for_url("**/p/harbor-desk/traces?user=u_1")
