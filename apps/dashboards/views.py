@@ -39,6 +39,8 @@ def overview_page(request: ProjectRequest, project: Project) -> HttpResponse:
     """Is anything wrong now? Before the first call: how to send it."""
     now = clock.now()
     if not selectors.has_calls(project):
+        if project.is_sample:
+            return render(request, "dashboards/sample_loading.html", {"project": project})
         return render(request, "dashboards/first_run.html", _first_run(request, project, now))
     context = _overview(request, project, now)
     return page_or_fragment(request, "dashboards/overview.html", "dashboards/_overview.html", context)
@@ -107,6 +109,8 @@ def first_call(request: ProjectRequest, project: Project) -> HttpResponse:
     if not wants_fragment(request):
         return redirect("overview", project=project.slug)
     if not selectors.has_calls(project):
+        if project.is_sample:
+            return HttpResponse(status=204)  # the note about the sample says how far it is
         return render(request, "dashboards/_waiting.html", _waiting(request, project, now))
     request.GET = QueryDict()  # the waiting line's own parameters are not the Overview's
     url = reverse("overview", kwargs={"project": project.slug})
@@ -205,6 +209,10 @@ def costs_page(request: ProjectRequest, project: Project) -> HttpResponse:
         "sort": sort,
         "rows": sorting.ordered(page.rows, sorting.SPEND_SORTS, sort),
         "chart": pictures.spend(page.tables.now, known=pictures.order(by, features), is_tall=True),
+        "unpriced": [
+            (each, words.seen(each.first_at, scope.interval, now), words.seen(each.last_at, scope.interval, now))
+            for each in page.unpriced
+        ],
         "prices_url": _url_if_any("settings_prices", project=project.slug),
     }
     return render(request, "dashboards/costs.html", context)

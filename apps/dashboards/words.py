@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 
+from apps.core import formats
 from apps.core.periods import CUSTOM, Period
 from apps.dashboards.scope import Scope
 from apps.telemetry.addresses import not_said
@@ -18,6 +20,14 @@ STEPS = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "90d": "90 d"}
 def name_of(values: Sequence[str], dimension: str) -> str:
     """A group of one dimension as a chart and a table call it."""
     return values[0] or not_said(dimension)
+
+
+def seen(at: datetime, interval: Interval, now: datetime) -> str:
+    """When something was seen, as exactly as it is known: `at` is the start of the interval that it fell into."""
+    if interval in (Interval.DAY, Interval.SIX_HOURS):
+        return _("today") if at.date() == now.date() else formats.day(at, now)
+    age = formats.age(at, now)
+    return _("%(age)s ago") % {"age": age} if age[0].isdigit() else age
 
 
 def by_interval(interval: Interval) -> str:

@@ -121,6 +121,19 @@ def test_lists_models_without_a_price(alice_client: Client, project: Project) ->
     assert 'value="house"' in form.source
 
 
+@pytest.mark.parametrize(
+    ("query", "first", "last"),
+    [("?range=24h", "8 h ago", "2 h ago"), ("?range=7d", "today", "today"), ("?range=30d", "Feb 27", "today")],
+)
+def test_says_when_as_exactly_as_it_is_known(
+    send: Send, alice_client: Client, project: Project, query: str, first: str, last: str
+) -> None:
+    ago = (24 * 5, 8, 2) if "30d" in query else (8, 2)
+    send(project, *(call for hours in ago for call in calls(1, hours_ago=hours, cost_usd=None)))
+    row = costs(alice_client, project, query).table("table-unpriced")["atlas-large"]
+    assert (row["First seen"], row["Last seen"]) == (first, last)
+
+
 def test_counts_priced_calls_of_the_same_model_apart(send: Send, alice_client: Client, project: Project) -> None:
     send(project, *calls(3, hours_ago=2, cost_usd=None), *calls(4, hours_ago=8))
     row = costs(alice_client, project).table("table-unpriced")["atlas-large"]

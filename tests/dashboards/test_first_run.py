@@ -191,3 +191,13 @@ def test_keeps_the_snippets_shape() -> None:
     body = snippets.curl(example).split("-d '", 1)[1]
     assert body.count("'") == 1
     assert json.loads(body.rstrip("'"))["spans"][0]["started_at"] == "2026-03-03T23:59:58Z"
+
+
+def test_says_that_a_sample_is_loading(send: Send, alice_client: Client, started: Project) -> None:
+    Project.objects.filter(pk=started.pk).update(is_sample=True)
+    page = first_run(alice_client, started)
+    assert page.answer == "The sample data is on its way. This page becomes its overview."
+    waiting = f"/p/{started.slug}/first-call"
+    assert alice_client.get(waiting, headers=HTMX).status_code == 204
+    send(started, a_call())
+    assert alice_client.get(waiting, headers=HTMX)["HX-Retarget"] == "#first-run"
