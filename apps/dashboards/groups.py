@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.core import formats
 from apps.core.charts import Series, Value
@@ -98,37 +100,45 @@ def pairs(now: FigureTable, before: FigureTable) -> tuple[Pair, list[Pair]]:
 
     A group without calls now is left out: silence of one feature is not an alarm of the whole.
     """
-    sides, earlier = _sides(now), _sides(before)
-    nothing = _side(before, np.zeros(len(before.cells), dtype=bool))
-    everything = [np.ones(len(table.cells), dtype=bool) for table in (now, before)]
-    whole = Pair(None, _side(now, everything[0]), _side(before, everything[1]))
-    return whole, [Pair(group, side, earlier.get(group, nothing)) for group, side in sides.items()]
+    sides, earlier = (_sides(table, [cell.group[0] for cell in table.cells]) for table in (now, before))
+    all_now, all_before = (_sides(table, [""] * len(table.cells)).get("", NO_CALLS) for table in (now, before))
+    return Pair(None, all_now, all_before), [
+        Pair(group, side, earlier.get(group, NO_CALLS)) for group, side in sides.items()
+    ]
 
 
-def _sides(table: FigureTable) -> dict[str, Side]:
-    groups = [cell.group[0] for cell in table.cells]
-    return {
-        name: _side(table, np.array([group == name for group in groups], dtype=bool)) for name in dict.fromkeys(groups)
-    }
+NO_CALLS = Side(0, 0, 0, Decimal(0), LogHistogram.of_values([], [], 1))
 
 
-def _side(table: FigureTable, chosen: np.typing.NDArray[np.bool_]) -> Side:
-    """The chosen cells of a table added up."""
-    counted = dict(zip(COUNTS, table.numbers[chosen].sum(axis=0).tolist(), strict=True))
-    counts = table.latency
-    kept = chosen[counts.keys // BUCKETS] if len(counts.keys) else np.zeros(0, dtype=bool)
-    keys = counts.keys[kept] % BUCKETS
-    return Side(
-        calls=counted["calls"],
-        errors=counted["errors"],
-        unpriced_calls=counted["unpriced_calls"],
-        cost_usd=sum((table.costs[place] for place in np.flatnonzero(chosen)), Decimal(0)),
-        latency=LogHistogram.of_counts(np.zeros(len(keys), dtype=np.int64), keys, counts.counts[kept], 1),
-    )
+def _sides(table: FigureTable, names: Sequence[str]) -> dict[str, Side]:
+    """The cells of a table added up by the names that are given to them."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    places = np.array([order[name] for name in names], dtype=np.int64)
+    numbers = np.zeros((len(order), len(COUNTS)), dtype=np.int64)
+    np.add.at(numbers, places, table.numbers)
+    costs = [Decimal(0)] * len(order)
+    for place, cost in zip(places, table.costs, strict=True):
+        costs[place] += cost
+    found = zip(order, numbers.tolist(), costs, _histograms(table.latency, places, len(order)), strict=True)
+    return {name: _side(counts, cost, latency) for name, counts, cost, latency in found}
 
 
-MOST_LAYERS = 7
-"""So many groups get a layer of their own in a stacked chart; the rest is one more."""
+def _histograms(histogram: LogHistogram, places: NDArray[np.int64], size: int) -> list[LogHistogram]:
+    """The histograms of a table's cells merged into `size` single ones, cell by cell into its place."""
+    if not len(histogram.keys):
+        return [NO_CALLS.latency] * size
+    keys = histogram.keys
+    merged = LogHistogram.of_counts(places[keys // BUCKETS], keys % BUCKETS, histogram.counts, size)
+    edges = np.searchsorted(merged.keys, np.arange(size + 1, dtype=np.int64) * BUCKETS)
+    return [
+        LogHistogram(1, merged.keys[start:end] % BUCKETS, merged.counts[start:end])
+        for start, end in pairwise(edges.tolist())
+    ]
+
+
+def _side(numbers: Sequence[int], cost_usd: Decimal, latency: LogHistogram) -> Side:
+    counted = dict(zip(COUNTS, numbers, strict=True))
+    return Side(counted["calls"], counted["errors"], counted["unpriced_calls"], cost_usd, latency)
 
 
 def spend_layers(table: FigureTable, names: Callable[[tuple[str, ...]], str], slots: Mapping[str, int]) -> list[Series]:
