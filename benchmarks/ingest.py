@@ -216,7 +216,7 @@ def run_case(case: Case, key: str, seed: int, server: Server) -> Measure:
         case.name,
         count / sent.seconds,
         server_us=(after[0] - before[0]) / count * 1e6,
-        database_us=None if after[1] is None or before[1] is None else (after[1] - before[1]) / count * 1e6,
+        database_us=spent(before, after, count),
         client_us=sent.cpu_seconds / count * 1e6,
         memory_mb=server.memory_mb(),
         p50_ms=ordered[len(ordered) // 2] * 1e3,
@@ -239,6 +239,8 @@ def floor_process(has_texts: bool, batches: int, project_id: int, seed: int, pip
     span_copy, payload_copy = copy_statements()
     connection.ensure_connection()
     raw = connection.connection
+    pipe.send("ready")
+    pipe.recv()
     cpu = time.process_time()
     began = time.perf_counter()
     for rows, payloads in ready:
@@ -251,6 +253,7 @@ def floor_process(has_texts: bool, batches: int, project_id: int, seed: int, pip
                     for row in payloads:
                         copy.write_row(row)
     pipe.send(Sent(time.perf_counter() - began, [], time.process_time() - cpu))
+    pipe.recv()  # the connection stays until its CPU time was read
 
 
 def copy_statements() -> tuple[str, str]:
@@ -296,19 +299,35 @@ def tuples(has_texts: bool, batches: int, project_id: int, seed: int) -> Iterato
         )
 
 
-def run_floor(has_texts: bool, batches: int, project_id: int, seed: int) -> Measure:
-    """One round of the floor."""
+def run_floor(has_texts: bool, batches: int, seed: int, server: Server) -> Measure:
+    """One round of the floor, while the server has nothing to do."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=floor_process, args=(has_texts, batches, project_id, seed, theirs)
+        target=floor_process, args=(has_texts, batches, FLOOR_PROJECT, seed, theirs)
     )
     process.start()
+    ours.recv()
+    before = server.cpu()
+    ours.send("go")
     sent: Sent = ours.recv()
+    after = server.cpu()
+    ours.send("done")
     process.join()
     count = batches * FLOOR_BATCH
-    return Measure(FLOOR[has_texts], count / sent.seconds, client_us=sent.cpu_seconds / count * 1e6)
+    return Measure(
+        FLOOR[has_texts],
+        count / sent.seconds,
+        database_us=spent(before, after, count),
+        client_us=sent.cpu_seconds / count * 1e6,
+    )
 
 
+def spent(before: tuple[float, float | None], after: tuple[float, float | None], count: int) -> float | None:
+    """Microseconds of the database's CPU a span; None when it is not ours to measure."""
+    return None if before[1] is None or after[1] is None else (after[1] - before[1]) / count * 1e6
+
+
+FLOOR_PROJECT = 10**9
 FLOOR = {False: "COPY alone", True: "COPY alone, texts"}
 
 
@@ -513,7 +532,7 @@ def measure_all(cases: list[Case], rounds: int, url: str, var: Path) -> list[Mea
             run_case(Case("warm-up", 100, 20, 4), made["key"], 0, running)
             for number in range(rounds):
                 for texts in (False, True):
-                    measures.append(run_floor(texts, 24 if texts else 40, 10**9, number))
+                    measures.append(run_floor(texts, 24 if texts else 40, number, running))
                 measures += [run_case(case, made["key"], number, running) for case in cases]
                 print(f"round {number + 1} of {rounds} done", file=sys.stderr)
     return measures
