@@ -15,7 +15,6 @@ its `llm_cost_calc/utils.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from enum import StrEnum
 from typing import NamedTuple
@@ -30,8 +29,7 @@ PLAN_OF_SERVICE_TIER = {plan: plan for plan in DISCOUNTED_PLANS | DEARER_PLANS} 
 not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Token counts of one call as the provider reports them; None is unknown. No count may be negative."""
 
     input_tokens: int | None = None
@@ -63,8 +61,7 @@ class Charge(NamedTuple):
     per_million_usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a call costs in dollars, to the last digit, and what it is made of."""
 
     usd: Decimal

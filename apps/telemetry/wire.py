@@ -94,7 +94,7 @@ class Body(msgspec.Struct):
     scores: list[msgspec.Raw] | list[Mended]
 
 
-class NativeSpan(msgspec.Struct):
+class NativeSpan(msgspec.Struct, forbid_unknown_fields=True):
     """The shape of one native span (design of the public API); all but the first four may be absent."""
 
     trace_id: str
@@ -139,6 +139,7 @@ class NativeSpan(msgspec.Struct):
 KNOWN_FIELDS = frozenset(NativeSpan.__struct_fields__)
 _envelope = msgspec.json.Decoder(Envelope)
 _item = msgspec.json.Decoder()
+_span = msgspec.json.Decoder(NativeSpan)
 _texts_of = attrgetter(*TEXT_LIMITS)
 
 
@@ -260,6 +261,22 @@ def _sample(raw: bytes) -> str:
     return clean_text(raw[:MAX_SAMPLE_CHARS].decode("utf-8", "replace"))[0]
 
 
+def _native(raw: bytes) -> tuple[NativeSpan, dict[str, Any]]:
+    """The span, and the fields that are not ours."""
+    # Counting is quick and nearly always enough to know that nothing is nested too deeply.
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        try:
+            return _span.decode(raw), {}
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # read below, where unknown fields are taken and reasons are given
+    data = _decoded(raw)
+    unknown = {name: data.pop(name) for name in data.keys() - KNOWN_FIELDS}
+    try:
+        return msgspec.convert(data, NativeSpan), unknown
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from error
+
+
 def _decoded(raw: bytes) -> dict[str, Any]:
     try:
         data = _item.decode(raw)
@@ -270,19 +287,13 @@ def _decoded(raw: bytes) -> dict[str, Any]:
         raise Refused(code, f"The item cannot be read: {error}.") from error
     if not isinstance(data, dict):
         raise Refused("not_an_object", "A span is a JSON object.")
-    # Counting is quick and nearly always enough to know that nothing is nested too deeply.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and not _shallow(data, MAX_DEPTH):
+    if not _shallow(data, MAX_DEPTH):
         raise Refused("too_deep", f"Nested deeper than {MAX_DEPTH} levels.")
     return data
 
 
 def _record(raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
-    data = _decoded(raw)
-    unknown = {} if data.keys() <= KNOWN_FIELDS else {name: data[name] for name in data.keys() - KNOWN_FIELDS}
-    try:
-        span = msgspec.convert(data, NativeSpan)
-    except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from error
+    span, unknown = _native(raw)
     return _clean(span, raw, unknown, flags, project_id, received_at, keep_since)
 
 

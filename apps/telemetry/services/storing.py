@@ -21,7 +21,6 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.errors import UniqueViolation
 
 from apps.core import clock
-from apps.core.clock import floor_hour
 from apps.projects import services as projects
 from apps.telemetry import merging
 from apps.telemetry.services.booking import book, tally
@@ -186,9 +185,14 @@ def _copy_new(
             return False
         copy_spans(cursor, "telemetry_span", spans)
         copy_payloads(cursor, "telemetry_payload", spans)
-        hours = {(span.project_id, floor_hour(span.started_at)) for span in spans if span.counted}
-        book(cursor, batches, outcomes, dirty=sorted(hours))
+        book(cursor, batches, outcomes, dirty=_hours(spans))
     return True
+
+
+def _hours(spans: Iterable[SpanRecord]) -> list[tuple[int, datetime]]:
+    """The hours of these spans' calls, by project."""
+    hours = {(span.project_id, span.started_at.timestamp() // 3600) for span in spans if span.counted}
+    return [(project_id, datetime.fromtimestamp(hour * 3600, UTC)) for project_id, hour in sorted(hours)]
 
 
 class _Repeating:
