@@ -47,6 +47,9 @@ FULLEST = (
     "finish_reason",
     "tool_name",
     "agent_name",
+    "response_id",
+    "call_id",
+    "scope",
 )
 ASSUMED = "environment_assumed"
 

@@ -14,6 +14,8 @@ CALL_KINDS = frozenset({"llm", "embedding"})
 KINDS = ("llm", "embedding", "retriever", "reranker", "tool", "agent", "chain")
 DEFAULT_ENVIRONMENT = "production"
 DEFAULT_SOURCE = "service"
+REPEATS = "repeats_usage"
+"""The flag of a span that only repeats the usage of calls which have spans of their own; it is never counted."""
 
 
 class Payload(msgspec.Struct, gc=False):
@@ -41,6 +43,8 @@ class SpanRecord(msgspec.Struct, gc=False):
     `started_at` is the client's start, except for a span whose clock cannot be right: that one is kept under the time
     it was received, with the client's own start in `client_started_at` in every case.
     Tokens: `input_tokens` includes cached ones, `output_tokens` includes reasoning ones. Lengths are milliseconds.
+    `response_id` is the provider's id of its answer, `call_id` the sending client's own id of the call, `scope` the
+    instrumentation that made the span: together they tell two reports of one call by different clients.
     """
 
     project_id: int
@@ -84,6 +88,9 @@ class SpanRecord(msgspec.Struct, gc=False):
     price_id: int | None = None
     tool_name: str = ""
     agent_name: str = ""
+    response_id: str = ""
+    call_id: str = ""
+    scope: str = ""
     tags: list[str] = []
     flags: list[str] = []
     payload: Payload | None = None
@@ -123,6 +130,22 @@ class Outcome(msgspec.Struct):
     rejected: list[Rejection] = []
 
 
+class LogPart(msgspec.Struct, gc=False):
+    """Content of a span that a client sent apart from it, as a log record. `body` and `attributes` are JSON.
+
+    `at` is the record's time, or the time it was received when that cannot be right.
+    """
+
+    project_id: int
+    trace_id: bytes
+    span_id: bytes
+    at: datetime
+    digest: bytes
+    event_name: str
+    body: str | None = None
+    attributes: str | None = None
+
+
 class Batch(msgspec.Struct):
     """The items of one request, ready to be stored, with those already refused."""
 
@@ -135,3 +158,5 @@ class Batch(msgspec.Struct):
     positions: list[int]
     rejected: list[Rejection]
     scores: list[Any] = []
+    """What the scores of the request became, ready to be stored (`apps.telemetry.scoring.ScoreRecord`)."""
+    logs: list[LogPart] = []

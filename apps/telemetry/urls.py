@@ -2,15 +2,16 @@
 
 from django.urls import path
 
-from apps.telemetry import api, views
+from apps.telemetry.api import traces as api
+from apps.telemetry.views import sample, traces
 
 urlpatterns = [
-    path("sample", views.sample_create, name="sample_create"),
-    path("p/<slug:project>/sample", views.sample, name="sample"),
-    path("p/<slug:project>/sample/remove", views.sample_remove, name="sample_remove"),
-    path("p/<slug:project>/traces", views.traces, name="traces"),
-    path("p/<slug:project>/traces/<str:trace_id>.json", views.trace_json, name="trace_json"),
-    path("p/<slug:project>/traces/<str:trace_id>", views.trace, name="trace"),
+    path("sample", sample.sample_create, name="sample_create"),
+    path("p/<slug:project>/sample", sample.sample, name="sample"),
+    path("p/<slug:project>/sample/remove", sample.sample_remove, name="sample_remove"),
+    path("p/<slug:project>/traces", traces.traces, name="traces"),
+    path("p/<slug:project>/traces/<str:trace_id>.json", traces.trace_json, name="trace_json"),
+    path("p/<slug:project>/traces/<str:trace_id>", traces.trace, name="trace"),
     path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
     path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
     path("api/v1/metrics", api.MetricsApi.as_view(), name="api_metrics"),

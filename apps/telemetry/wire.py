@@ -14,17 +14,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from apps.telemetry.reading import Reading
 from apps.telemetry.texts import clean_text, content, encode, short_attributes, short_text, sorted_json
 from apps.telemetry.types import (
     CALL_KINDS,
     DEFAULT_ENVIRONMENT,
     DEFAULT_SOURCE,
     KINDS,
+    REPEATS,
     Payload,
     Rejection,
     SpanRecord,
@@ -59,6 +61,9 @@ TEXT_LIMITS = {
     "finish_reason": 128,
     "tool_name": 256,
     "agent_name": 256,
+    "response_id": 256,
+    "call_id": 256,
+    "scope": 128,
 }
 """The longest each text may be, in characters; a longer one is cut and the span flagged `truncated`. The dimensions of
 the cost records together must fit into one index entry of PostgreSQL."""
@@ -132,6 +137,9 @@ class NativeSpan(msgspec.Struct, forbid_unknown_fields=True):
     tool_name: str | None = None
     documents: list[dict[str, Any]] | None = None
     agent_name: str | None = None
+    response_id: str | None = None
+    call_id: str | None = None
+    scope: str | None = None
     tags: list[str] | None = None
     attributes: dict[str, Any] | None = None
 
@@ -294,7 +302,40 @@ def _decoded(raw: bytes) -> dict[str, Any]:
 
 def _record(raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
     span, unknown = _native(raw)
-    return _clean(span, raw, unknown, flags, project_id, received_at, keep_since)
+    if unknown:
+        span.attributes = {**(span.attributes or {}), **unknown}
+    ids = Ids(
+        parse_id(span.trace_id, 16, "trace_id"),
+        parse_id(span.span_id, 8, "span_id"),
+        parse_id(span.parent_span_id, 8, "parent_span_id") if span.parent_span_id else None,
+        hashlib.blake2b(raw, digest_size=16).digest(),
+    )
+    return _clean(span, ids, flags, project_id, received_at, keep_since)
+
+
+class Ids(NamedTuple):
+    """What names a span and tells whether two reports of it are the same."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes | None
+    digest: bytes
+
+
+def record_of(reading: Reading, *, project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
+    """The span of a reading, cleaned like a native one. Raises Refused with the reason when it cannot be stored."""
+    if not any(reading.trace_id) or len(reading.trace_id) != 16:
+        raise Refused("invalid_trace_id", "trace_id is 16 bytes, not all of them zero.")
+    if not any(reading.span_id) or len(reading.span_id) != 8:
+        raise Refused("invalid_span_id", "span_id is 8 bytes, not all of them zero.")
+    if reading.status not in (None, "ok", "error") or reading.kind not in KINDS:
+        raise ValueError(f"a dialect read status {reading.status!r} and kind {reading.kind!r}")
+    ids = Ids(reading.trace_id, reading.span_id, reading.parent_span_id, reading.digest)
+    record = _clean(reading, ids, set(reading.flags), project_id, received_at, keep_since)
+    if reading.repeats:
+        record.flags = sorted({*record.flags, REPEATS})
+        record.counted = False
+    return record
 
 
 def _shallow(value: Any, levels: int) -> bool:
@@ -353,16 +394,13 @@ def _money(amount: Decimal | None) -> Decimal | None:
 
 
 def _clean(
-    span: NativeSpan,
-    raw: bytes,
-    unknown: dict[str, Any],
+    span: NativeSpan | Reading,
+    ids: Ids,
     flags: set[str],
     project_id: int,
     received_at: datetime,
     keep_since: datetime,
 ) -> SpanRecord:
-    trace_id = parse_id(span.trace_id, 16, "trace_id")
-    span_id = parse_id(span.span_id, 8, "span_id")
     client_start = _aware(span.started_at, "started_at")
     started_at = client_start
     if client_start < keep_since or client_start > received_at + MAX_AHEAD:
@@ -375,16 +413,16 @@ def _clean(
         flags.add("environment_assumed")
     return SpanRecord(
         project_id=project_id,
-        trace_id=trace_id,
-        span_id=span_id,
+        trace_id=ids.trace_id,
+        span_id=ids.span_id,
         client_started_at=client_start,
         started_at=started_at,
         received_at=received_at,
         kind=span.kind,
         status=span.status or "ok",
         counted=span.kind in CALL_KINDS,
-        digest=hashlib.blake2b(raw, digest_size=16).digest(),
-        parent_span_id=parse_id(span.parent_span_id, 8, "parent_span_id") if span.parent_span_id else None,
+        digest=ids.digest,
+        parent_span_id=ids.parent_span_id,
         ended_at=ended_at,
         latency_ms=latency_ms,
         ttft_ms=_whole(span.ttft_ms),
@@ -398,13 +436,13 @@ def _clean(
         reasoning_tokens=span.reasoning_tokens,
         client_cost_usd=_money(span.cost_usd),
         tags=_tags(span.tags, flags),
-        payload=_payload(span, unknown, flags),
+        payload=_payload(span, flags),
         flags=sorted(flags),
         **texts,
     )
 
 
-def _texts(span: NativeSpan, flags: set[str]) -> dict[str, Any]:
+def _texts(span: NativeSpan | Reading, flags: set[str]) -> dict[str, Any]:
     """The texts that are limited in length, empty where nothing was said."""
     return {
         name: short_text(text, limit, flags) if text else ""
@@ -412,7 +450,7 @@ def _texts(span: NativeSpan, flags: set[str]) -> dict[str, Any]:
     }
 
 
-def _lengths(span: NativeSpan, start: datetime, flags: set[str]) -> tuple[datetime | None, int | None]:
+def _lengths(span: NativeSpan | Reading, start: datetime, flags: set[str]) -> tuple[datetime | None, int | None]:
     """The end and the length in whole milliseconds; an end before the start is kept, flagged, and has no length."""
     ended_at = _aware(span.ended_at, "ended_at") if span.ended_at is not None else None
     latency_ms = _whole(span.latency_ms)
@@ -440,8 +478,8 @@ def _tags(tags: list[str] | None, flags: set[str]) -> list[str]:
     return sorted({short_text(tag, 128, flags) for tag in tags[:MAX_TAGS]} - {""})
 
 
-def _payload(span: NativeSpan, unknown: dict[str, Any], flags: set[str]) -> Payload | None:
-    attributes = {**(span.attributes or {}), **unknown} if unknown else span.attributes
+def _payload(span: NativeSpan | Reading, flags: set[str]) -> Payload | None:
+    attributes = span.attributes
     if span.input is None and span.output is None and not span.documents and not attributes:
         return None
     documents = span.documents[:MAX_DOCUMENTS] if span.documents else None

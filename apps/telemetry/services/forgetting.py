@@ -12,9 +12,11 @@ from psycopg import sql
 
 from apps.projects.models import Project
 
-PARTITIONED = ("telemetry_payload", "telemetry_span")
+PARTITIONED = ("telemetry_payload", "telemetry_span", "telemetry_logpart")
 PLAIN = (
     "telemetry_skewed",
+    "telemetry_opentrace",
+    "telemetry_fresh",
     "telemetry_dirtyhour",
     "telemetry_costhour",
     "telemetry_costhourslice",

@@ -9,7 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 from psycopg import sql
 
-TABLES = ("telemetry_span", "telemetry_payload")
+TABLES = ("telemetry_span", "telemetry_payload", "telemetry_logpart")
+"""Every table that is cut into days; one that is added here gets its missing partitions by itself."""
+
 DAYS_AHEAD = 7
 _LOCK_KEY = 0x50575F50  # one maker of partitions at a time, in the whole installation
 
@@ -33,12 +35,12 @@ def ensure_partitions(days: Iterable[date]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'telemetry_payload'::regclass"
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = ANY (%s::regclass[])", [list(TABLES)]
         )
         present = {name for (name,) in cursor.fetchall()}
         for day in missing:
-            if partition_name("telemetry_payload", day) not in present:
-                for table in TABLES:
+            for table in TABLES:
+                if partition_name(table, day) not in present:
                     _make(cursor, table, day)
     with _guard:
         _known.update(missing)

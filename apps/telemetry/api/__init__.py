@@ -1,0 +1,1 @@
+"""JSON endpoints of telemetry, one module for each subject."""

@@ -1,0 +1,1 @@
+"""Pages of telemetry, one module for each subject."""
