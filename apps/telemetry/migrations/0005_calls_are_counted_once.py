@@ -27,6 +27,7 @@ OPEN_TRACES = """
 CREATE TABLE telemetry_opentrace (
   project_id bigint NOT NULL,
   trace_id bytea NOT NULL,
+  around timestamptz NOT NULL,
   marked_at timestamptz NOT NULL,
   settled_at timestamptz,
   CONSTRAINT telemetry_opentrace_key PRIMARY KEY (project_id, trace_id)
@@ -39,6 +40,7 @@ CREATE TABLE telemetry_fresh (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   project_id bigint NOT NULL,
   at timestamptz NOT NULL,
+  attempts integer NOT NULL DEFAULT 0,
   trace_ids bytea[] NOT NULL,
   span_ids bytea[] NOT NULL,
   started_ats timestamptz[] NOT NULL
