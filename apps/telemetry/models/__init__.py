@@ -1,7 +1,8 @@
 """Tables of telemetry, by what they are about."""
 
 from apps.telemetry.models.costs import CostDay, CostDaySlice, CostHour, CostHourSlice, DirtyHour
-from apps.telemetry.models.intake import IntakeBatch, IntakeRejection
+from apps.telemetry.models.intake import IntakeBatch, IntakeRefusal, IntakeRejection
+from apps.telemetry.models.review import ReviewItem, ReviewLabel, ReviewRule, TraceNote
 from apps.telemetry.models.sample import SampleLoad
 from apps.telemetry.models.spans import SkewedSpan, Span, SpanPayload
 
@@ -12,9 +13,14 @@ __all__ = [
     "CostHourSlice",
     "DirtyHour",
     "IntakeBatch",
+    "IntakeRefusal",
     "IntakeRejection",
+    "ReviewItem",
+    "ReviewLabel",
+    "ReviewRule",
     "SampleLoad",
     "SkewedSpan",
     "Span",
     "SpanPayload",
+    "TraceNote",
 ]

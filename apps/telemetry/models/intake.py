@@ -21,6 +21,8 @@ class IntakeBatch(models.Model):
     updated = models.IntegerField()
     duplicates = models.IntegerField()
     rejected = models.IntegerField()
+    reasons = models.JSONField(null=True)
+    """How many were rejected with which code; null where nothing was."""
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["project_id", "at"], name="telemetry_batch_at")]
@@ -40,5 +42,26 @@ class IntakeRejection(models.Model):
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["project_id", "at"], name="telemetry_rejection_at")
+            models.Index(fields=["project_id", "at"], name="telemetry_rejection_at"),
+            models.Index(fields=["project_id", "code", "at"], name="telemetry_rejection_code"),
+        ]
+
+
+class IntakeRefusal(models.Model):
+    """Requests of one hour that were refused whole, before their items were counted: by key, door and reason."""
+
+    project_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    door = models.TextField()
+    code = models.TextField()
+    requests = models.BigIntegerField()
+    http_status = models.IntegerField()
+    client = models.TextField()
+    message = models.TextField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint("project_id", "hour", "key_id", "door", "code", name="telemetry_refusal_once")
         ]

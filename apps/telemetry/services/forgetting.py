@@ -22,6 +22,11 @@ PLAIN = (
     "telemetry_costhourslice",
     "telemetry_costday",
     "telemetry_costdayslice",
+    "telemetry_reviewitem",
+    "telemetry_reviewrule",
+    "telemetry_reviewlabel",
+    "telemetry_tracenote",
+    "telemetry_intakerefusal",
     "telemetry_intakerejection",
     "telemetry_intakebatch",
 )
