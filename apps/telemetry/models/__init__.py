@@ -1,26 +1,34 @@
 """Tables of telemetry, by what they are about."""
 
 from apps.telemetry.models.costs import CostDay, CostDaySlice, CostHour, CostHourSlice, DirtyHour
+from apps.telemetry.models.facts import AgentTask, FactMark, FactSummary, Retrieval, ToolRun
 from apps.telemetry.models.intake import IntakeBatch, IntakeRefusal, IntakeRejection
 from apps.telemetry.models.review import ReviewItem, ReviewLabel, ReviewRule, TraceNote
 from apps.telemetry.models.sample import SampleLoad
+from apps.telemetry.models.scores import Score
 from apps.telemetry.models.spans import SkewedSpan, Span, SpanPayload
 
 __all__ = [
+    "AgentTask",
     "CostDay",
     "CostDaySlice",
     "CostHour",
     "CostHourSlice",
     "DirtyHour",
+    "FactMark",
+    "FactSummary",
     "IntakeBatch",
     "IntakeRefusal",
     "IntakeRejection",
+    "Retrieval",
     "ReviewItem",
     "ReviewLabel",
     "ReviewRule",
     "SampleLoad",
+    "Score",
     "SkewedSpan",
     "Span",
     "SpanPayload",
+    "ToolRun",
     "TraceNote",
 ]
