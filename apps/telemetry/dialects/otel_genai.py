@@ -1,0 +1,129 @@
+"""OpenTelemetry's conventions for generative AI, current and before (1.30), and what callers put on spans of their own.
+
+Names: https://github.com/open-telemetry/semantic-conventions-genai and, before, semantic conventions 1.28 to 1.40.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.telemetry.dialects import content
+from apps.telemetry.dialects import converting as to
+from apps.telemetry.dialects.table import Dialect, Draft, Metadata, Source
+from apps.telemetry.otlp import OtlpEvent
+from apps.telemetry.reading import ScoreReading
+
+KINDS = {
+    "chat": "llm",
+    "text_completion": "llm",
+    "generate_content": "llm",
+    "completion": "llm",
+    "acompletion": "llm",
+    "embeddings": "embedding",
+    "embedding": "embedding",
+    "aembedding": "embedding",
+    "retrieval": "retriever",
+    "rerank": "reranker",
+    "execute_tool": "tool",
+    "invoke_agent": "agent",
+    "create_agent": "agent",
+    "invoke_workflow": "chain",
+    "agent_step": "chain",
+}
+"""`gen_ai.operation.name`; `agent_step` is the Vercel AI SDK's, `acompletion` and `aembedding` are LiteLLM's."""
+
+FIRST, BEFORE, LATE, LAST = 40, 45, 60, 70
+
+
+def _first_chunk(draft: Draft, event: OtlpEvent) -> bool:
+    known = draft.fields.get("ttft_at")
+    if known is None or event.time_ns < known:
+        draft.fields["ttft_at"] = event.time_ns
+    return True
+
+
+def _exception(draft: Draft, event: OtlpEvent) -> bool:
+    if draft.span.status_code != 2 and draft.get("status") != "error":
+        return False
+    draft.add("error_type", to.text(event.attributes.get("exception.type")))
+    draft.add("error_message", to.text(event.attributes.get("exception.message")))
+    return True
+
+
+def score(attributes: dict[str, Any]) -> ScoreReading | None:
+    """The score of a `gen_ai.evaluation.result`, whether it came as an event or as a log record."""
+    name = to.text(attributes.get("gen_ai.evaluation.name"))
+    value = to.number(attributes.get("gen_ai.evaluation.score.value"))
+    label = to.text(attributes.get("gen_ai.evaluation.score.label"))
+    if name is None or (value is None and label is None):
+        return None
+    comment = to.text(attributes.get("gen_ai.evaluation.explanation"))
+    return ScoreReading(name=name, value=value, label=label, comment=comment)
+
+
+def _evaluation(draft: Draft, event: OtlpEvent) -> bool:
+    found = score(event.attributes)
+    if found is None:
+        return False
+    draft.scores.append(found)
+    return True
+
+
+DIALECT = Dialect(
+    name="otel-genai",
+    sources=(
+        Source("gen_ai.operation.name", "kind", to.one_of(KINDS), LATE, keep=True),
+        Source("gen_ai.provider.name", "provider", to.provider),
+        Source("gen_ai.system", "provider", to.provider),
+        Source("gen_ai.request.model", "request_model", to.text),
+        Source("gen_ai.response.model", "response_model", to.text),
+        Source("gen_ai.response.id", "response_id", to.text),
+        Source("gen_ai.usage.input_tokens", "input_tokens", to.count),
+        Source("gen_ai.usage.prompt_tokens", "input_tokens", to.count, LATE),
+        Source("gen_ai.usage.output_tokens", "output_tokens", to.count),
+        Source("gen_ai.usage.completion_tokens", "output_tokens", to.count, LATE),
+        Source("gen_ai.usage.total_tokens", "total_tokens", to.count, keep=True),
+        Source("gen_ai.usage.cache_read.input_tokens", "cached_input_tokens", to.count),
+        Source("gen_ai.usage.cache_write.input_tokens", "cache_write_tokens", to.count),
+        Source("gen_ai.usage.cache_creation.input_tokens", "cache_write_tokens", to.count),
+        Source("gen_ai.usage.reasoning.output_tokens", "reasoning_tokens", to.count),
+        Source("gen_ai.request.stream", "streamed", to.flag),
+        Source("gen_ai.response.time_to_first_chunk", "ttft_ms", to.seconds, FIRST),
+        Source("gen_ai.client.operation.time_to_first_chunk", "ttft_ms", to.seconds, BEFORE),
+        Source("gen_ai.response.finish_reasons", "finish_reason", to.finish),
+        Source("error.type", "error_type", to.text, FIRST),
+        Source("gen_ai.input.messages", "input", to.content, FIRST),
+        Source("gen_ai.output.messages", "output", to.content, FIRST),
+        Source("gen_ai.system_instructions", "system", to.content, FIRST),
+        Source("gen_ai.retrieval.query.text", "input", to.content, FIRST),
+        Source("gen_ai.retrieval.documents", "documents", content.documents, FIRST),
+        Source("gen_ai.tool.call.arguments", "input", to.content, LATE),
+        Source("gen_ai.tool.call.result", "output", to.content, LATE),
+        Source("gen_ai.prompt", "input", to.content, LAST),
+        Source("gen_ai.completion", "output", to.content, LAST),
+        Source("gen_ai.tool.name", "tool_name", to.text, FIRST),
+        Source("gen_ai.agent.name", "agent_name", to.text, FIRST),
+        Source("gen_ai.prompt.name", "prompt_name", to.text, FIRST),
+        Source("gen_ai.prompt.version", "prompt_version", to.text, FIRST),
+        Source("user.id", "user_id", to.text, FIRST),
+        Source("enduser.id", "user_id", to.text, FIRST),
+        Source("session.id", "session_id", to.text, FIRST),
+        Source("gen_ai.conversation.id", "session_id", to.text, LAST),
+        Source("feature", "feature", to.text, FIRST),
+        Source("tags", "tags", to.texts, LATE),
+        Source("prompt.name", "prompt_name", to.text, LATE),
+        Source("prompt.version", "prompt_version", to.text, LATE),
+        Source("deployment.environment.name", "environment", to.text),
+        Source("deployment.environment", "environment", to.text),
+        Source("service.name", "service", to.text),
+    ),
+    metadata=(Metadata("prodworthy.", rank=FIRST),),
+    events={
+        "exception": _exception,
+        "gen_ai.evaluation.result": _evaluation,
+        "gen_ai.content.completion.chunk": _first_chunk,
+        "llm.content.completion.chunk": _first_chunk,
+        "First Token Stream Event": _first_chunk,
+        "ai.stream.firstChunk": _first_chunk,
+    },
+)
