@@ -12,7 +12,7 @@ from psycopg import sql
 
 from apps.projects.models import Project
 
-PARTITIONED = ("telemetry_payload", "telemetry_span", "telemetry_logpart")
+PARTITIONED = ("telemetry_payload", "telemetry_span", "telemetry_logpart", "telemetry_search")
 PLAIN = (
     "telemetry_skewed",
     "telemetry_opentrace",
