@@ -5,7 +5,9 @@ from apps.telemetry.models.facts import AgentTask, FactMark, FactSummary, Retrie
 from apps.telemetry.models.intake import IntakeBatch, IntakeRefusal, IntakeRejection
 from apps.telemetry.models.review import ReviewItem, ReviewLabel, ReviewRule, TraceNote
 from apps.telemetry.models.sample import SampleLoad
+from apps.telemetry.models.saved_views import SavedView
 from apps.telemetry.models.scores import Score
+from apps.telemetry.models.search import SearchWords
 from apps.telemetry.models.spans import SkewedSpan, Span, SpanPayload
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "ReviewLabel",
     "ReviewRule",
     "SampleLoad",
+    "SavedView",
     "Score",
+    "SearchWords",
     "SkewedSpan",
     "Span",
     "SpanPayload",

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import connection, transaction
 from psycopg import sql
 
-TABLES = ("telemetry_span", "telemetry_payload", "telemetry_logpart")
+TABLES = ("telemetry_span", "telemetry_payload", "telemetry_logpart", "telemetry_search")
 """Every table that is cut into days; one that is added here gets its missing partitions by itself."""
 
 DAYS_AHEAD = 7
