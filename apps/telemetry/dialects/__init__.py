@@ -7,7 +7,7 @@ a span. Both take every value as it comes: one that cannot be read is left among
 from __future__ import annotations
 
 from apps.telemetry.dialects import converting as to
-from apps.telemetry.dialects import logs, otel_genai
+from apps.telemetry.dialects import logs, openinference, openllmetry, otel_genai, vercel
 from apps.telemetry.dialects.logs import LogReading
 from apps.telemetry.dialects.reader import Reader
 from apps.telemetry.otlp import OtlpLog, OtlpSpan
@@ -15,7 +15,12 @@ from apps.telemetry.reading import Reading, ScoreReading
 
 __all__ = ["DIALECTS", "LogReading", "read", "read_log"]
 
-DIALECTS = (otel_genai.DIALECT,)
+DIALECTS = (
+    otel_genai.DIALECT,
+    openinference.DIALECT,
+    openllmetry.DIALECT,
+    vercel.DIALECT,
+)
 """First ones are asked first for a field, where their tables give no other rank."""
 
 RESOURCE_FIELDS: dict[str, tuple[str, to.Read]] = {
