@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from apps.telemetry.types import Payload, SpanRecord
+from apps.telemetry.settling import ASSUMED, is_call
+from apps.telemetry.types import CALL_KINDS, Payload, SpanRecord
 
 T = TypeVar("T", bound=Any)
 
@@ -51,7 +52,6 @@ FULLEST = (
     "call_id",
     "scope",
 )
-ASSUMED = "environment_assumed"
 
 
 def _greatest(first: T | None, second: T | None) -> T | None:
@@ -67,13 +67,14 @@ def _fullest(first: str, second: str) -> str:
 def merge(first: SpanRecord, second: SpanRecord) -> SpanRecord:
     """One record of two reports of the same span; neither is changed. The cost is left as the first has it.
 
+    Both hold only what their reports said (`settling.take_back`), and so does the result.
+
     The same result comes of any order and any repetition of reports. Whoever stores the result works out its cost
     anew when `usage_of` differs, since the cost follows from the merged usage.
     """
     changes: dict[str, Any] = {name: _greatest(getattr(first, name), getattr(second, name)) for name in GREATEST}
     changes |= {name: _fullest(getattr(first, name), getattr(second, name)) for name in FULLEST}
     changes["kind"] = _kind(first, second)
-    changes["counted"] = first.counted or second.counted
     changes["status"] = "error" if "error" in (first.status, second.status) else "ok"
     changes["model"] = changes["response_model"] or changes["request_model"]
     changes["received_at"] = min(first.received_at, second.received_at)
@@ -82,12 +83,14 @@ def merge(first: SpanRecord, second: SpanRecord) -> SpanRecord:
     flags = {*first.flags, *second.flags} - {ASSUMED}
     changes["flags"] = sorted(flags | ({ASSUMED} if assumed else set()))
     changes["payload"] = _payload(first.payload, second.payload)
-    return msgspec.structs.replace(first, **changes)
+    merged = msgspec.structs.replace(first, **changes)
+    merged.counted = is_call(merged)
+    return merged
 
 
 def _kind(first: SpanRecord, second: SpanRecord) -> str:
     # A call's kind stands against any other, or a late report could take a counted call out of the costs.
-    return max(first, second, key=lambda span: (span.counted, span.kind)).kind
+    return max(first.kind, second.kind, key=lambda kind: (kind in CALL_KINDS, kind))
 
 
 def _environment(first: SpanRecord, second: SpanRecord) -> tuple[str, bool]:

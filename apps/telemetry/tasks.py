@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core import clock
-from apps.telemetry.services import forgetting, partitions, rollups, sample
+from apps.telemetry.services import digesting, forgetting, partitions, rollups, sample, settling
 
 
 @shared_task(name="telemetry.load_sample")
@@ -43,3 +43,16 @@ def keep_partitions(**_newer: object) -> None:
 def roll_up(**_newer: object) -> None:
     """Write the cost records of hours whose spans changed; the next run goes on where this one stops."""
     rollups.roll_up()
+
+
+@shared_task(name="telemetry.settle")
+def settle(**_newer: object) -> None:
+    """Settle traces once more that got spans a minute ago, and forget those that got none for days."""
+    settling.settle_due(now=clock.now())
+    settling.forget_marks(now=clock.now())
+
+
+@shared_task(name="telemetry.digest")
+def digest(**_newer: object) -> None:
+    """Look through what was stored since the last time: the search index, and facts of whole traces."""
+    digesting.digest(now=clock.now())

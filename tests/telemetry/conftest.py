@@ -17,7 +17,9 @@ from django.db import connection
 
 from apps.providers.selectors import price_book
 
-EMPTY = "TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed"
+EMPTY = """
+TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed, telemetry_logpart, telemetry_opentrace, telemetry_fresh
+"""
 
 
 class Intake:

@@ -6,7 +6,7 @@ one JSON text, which PostgreSQL takes apart by the tables' own columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from django.db import connection
 from apps.core.db import assert_no_transaction
 from apps.telemetry.services.booking import COLUMNS_OF_BATCH, TYPES_OF_BATCH, lines_of
 from apps.telemetry.services.copying import PAYLOAD_LIST, SPAN_LIST
+from apps.telemetry.services.fresh import COLUMNS as FRESH_COLUMNS
+from apps.telemetry.services.fresh import ROW, rows_of
 from apps.telemetry.types import PAYLOAD_COLUMNS, SPAN_COLUMNS, Batch, Outcome, SpanRecord
 
 FEW = 24
@@ -36,6 +38,12 @@ WITH clear AS (
 ), marked AS (
   INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
   SELECT DISTINCT project_id, date_trunc('hour', started_at), %s::timestamptz FROM span WHERE counted
+), opened AS (
+  INSERT INTO telemetry_opentrace (project_id, trace_id, around, marked_at)
+  SELECT line.* FROM clear, unnest(%s::bigint[], %s::bytea[], %s::timestamptz[], %s::timestamptz[]) AS line
+  ON CONFLICT (project_id, trace_id) DO UPDATE SET marked_at = excluded.marked_at, settled_at = NULL
+), fresh AS (
+  INSERT INTO telemetry_fresh ({FRESH_COLUMNS}) SELECT line.* FROM clear, (VALUES {{fresh}}) AS line
 )
 INSERT INTO telemetry_intakebatch ({COLUMNS_OF_BATCH}) SELECT line.* FROM clear, unnest({TYPES_OF_BATCH}) AS line
 """  # noqa: S608 -- only names of our own columns are put in
@@ -44,7 +52,12 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def insert_few(
-    batches: Sequence[Batch], spans: Sequence[SpanRecord], outcomes: Sequence[Outcome], *, now: datetime
+    batches: Sequence[Batch],
+    spans: Sequence[SpanRecord],
+    outcomes: Sequence[Outcome],
+    open_traces: Mapping[tuple[int, bytes], datetime],
+    *,
+    now: datetime,
 ) -> bool:
     """Store these spans, none of which is there yet, and book the requests that brought them; committed on return.
 
@@ -54,8 +67,20 @@ def insert_few(
     assert_no_transaction()
     projects = sorted({span.project_id for span in spans})
     texts = [_json([_span(span) for span in spans]), _json([_payload(span) for span in spans if span.payload])]
+    fresh = rows_of(((span.project_id, span.trace_id, span.span_id, span.started_at) for span in spans), now=now)
+    opened = [(project_id, trace_id, at, now) for (project_id, trace_id), at in sorted(open_traces.items())]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [projects, *texts, now, *lines_of(batches, outcomes)])
+        cursor.execute(
+            INSERT.replace("{fresh}", ", ".join([ROW] * len(fresh))),
+            [
+                projects,
+                *texts,
+                now,
+                *([list(column) for column in zip(*opened, strict=True)] if opened else [[]] * 4),
+                *(value for row in fresh for value in row),
+                *lines_of(batches, outcomes),
+            ],
+        )
         return bool(cursor.rowcount)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from apps.providers import pricing
 from apps.providers.selectors import price_book
+from apps.telemetry.settling import Facts
 from apps.telemetry.types import SpanRecord
 
 
-def freeze_cost(span: SpanRecord) -> None:
+def freeze_cost(span: SpanRecord | Facts) -> None:
     """Set `cost_usd` and `price_id` from the price that is in force at the span's start.
 
     A span that is not a counted call costs nothing and keeps None. Where no price is known, or not all tokens that the

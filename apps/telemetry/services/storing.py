@@ -25,9 +25,12 @@ from apps.projects import services as projects
 from apps.telemetry import merging
 from apps.telemetry.services.booking import book, tally
 from apps.telemetry.services.copying import ORDER, PAYLOAD_LIST, SPAN_LIST, copy_payloads, copy_spans, in_order
+from apps.telemetry.services.fresh import append_fresh
 from apps.telemetry.services.inserting import FEW, insert_few
 from apps.telemetry.services.partitions import ensure_partitions
 from apps.telemetry.services.pricing import freeze_cost
+from apps.telemetry.services.settling import Targets, mark_open, open_traces, settle_batch, settle_stored
+from apps.telemetry.settling import take_back
 from apps.telemetry.types import (
     PAYLOAD_COLUMNS,
     SPAN_COLUMNS,
@@ -128,15 +131,26 @@ def store(batches: Sequence[Batch]) -> list[Outcome]:
     caller narrows it down by storing parts.
     """
     unique = _merged_by_key(span for batch in batches for span in batch.spans)
-    for span in unique.values():
+    spans = list(unique.values())
+    settle_batch(spans)
+    for span in spans:
         freeze_cost(span)
-    ensure_partitions({span.started_at.astimezone(UTC).date() for span in unique.values()})
-    outcomes = _store_new(batches, unique)
+    marked = open_traces(spans)
+    ensure_partitions({span.started_at.astimezone(UTC).date() for span in spans})
+    outcomes = _store_new(batches, unique, marked)
     if outcomes is None:
         with transaction.atomic(durable=True), connection.cursor() as cursor:
-            outcomes = tally(batches, _write_staged(cursor, unique) if unique else {})
+            mark_open(cursor, marked)
+            fates, changed = _write_staged(cursor, unique)
+            outcomes = tally(batches, fates)
             book(cursor, batches, outcomes)
-    _learn_names(unique.values())
+            append_fresh(
+                cursor, (_stored_key(span) for span in spans if fates[span.key] != "duplicate"), now=clock.now()
+            )
+        marked |= changed
+    if spans:
+        settle_stored(spans, marked)
+    _learn_names(spans)
     return outcomes
 
 
@@ -151,7 +165,7 @@ def _merged_by_key(spans: Iterable[SpanRecord]) -> dict[Key, SpanRecord]:
     return unique
 
 
-def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord]) -> list[Outcome] | None:
+def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord], marked: Targets) -> list[Outcome] | None:
     """Write the spans straight into their partitions if not one of them is there yet; else nothing, and None.
 
     Nearly all spans are sent once, and this costs about half of what staging costs.
@@ -164,9 +178,9 @@ def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord]) -> list[
     is_small = len(spans) <= FEW and not any(batch.rejected for batch in batches)
     try:
         if is_small:
-            is_stored = insert_few(batches, spans, outcomes, now=clock.now())
+            is_stored = insert_few(batches, spans, outcomes, marked, now=clock.now())
         else:
-            is_stored = _copy_new(batches, spans, outcomes, projects)
+            is_stored = _copy_new(batches, spans, outcomes, projects, marked)
     except IntegrityError as error:
         if not isinstance(error.__cause__, UniqueViolation):
             raise
@@ -176,16 +190,22 @@ def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord]) -> list[
 
 
 def _copy_new(
-    batches: Sequence[Batch], spans: Sequence[SpanRecord], outcomes: Sequence[Outcome], projects: list[int]
+    batches: Sequence[Batch],
+    spans: Sequence[SpanRecord],
+    outcomes: Sequence[Outcome],
+    projects: list[int],
+    marked: Targets,
 ) -> bool:
     """Store and book; False, and nothing is stored, while one of the projects has spans with an impossible clock."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(HAS_SKEWED, [projects])
         if cursor.fetchone()[0]:
             return False
+        mark_open(cursor, marked)
         copy_spans(cursor, "telemetry_span", spans)
         copy_payloads(cursor, "telemetry_payload", spans)
         book(cursor, batches, outcomes, dirty=_hours(spans))
+        append_fresh(cursor, map(_stored_key, spans), now=clock.now())
     return True
 
 
@@ -217,8 +237,11 @@ class _Repeating:
 _repeating = _Repeating()
 
 
-def _write_staged(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> dict[Key, str]:
-    """Put new spans where they belong, and merge into what is there already."""
+def _write_staged(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> tuple[dict[Key, str], Targets]:
+    """Put new spans where they belong, and merge into what is there already: each one's fate, and the traces of the
+    merged ones, which are marked open."""
+    if not unique:
+        return {}, {}
     cursor.execute(STAGE)
     copy_spans(cursor, "stage_span", list(unique.values()))
     if any("clock" in span.flags for span in unique.values()):
@@ -236,9 +259,11 @@ def _write_staged(cursor: CursorWrapper, unique: dict[Key, SpanRecord]) -> dict[
         (existing if stored_key in present else fresh).append(span)
     if copy_payloads(cursor, "stage_payload", fresh):
         cursor.execute(INSERT_PAYLOADS)
+    changed: Targets = {}
     if existing:
-        fates |= _update(cursor, existing)
-    return fates
+        merged, changed = _update(cursor, existing)
+        fates |= merged
+    return fates, changed
 
 
 def _stored_key(span: SpanRecord) -> Key:
@@ -249,7 +274,7 @@ def _key_arrays(spans: Sequence[SpanRecord]) -> list[list[Any]]:
     return [list(column) for column in zip(*map(_stored_key, spans), strict=True)]
 
 
-def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
+def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> tuple[dict[Key, str], Targets]:
     """Merge reports of spans that are there already, unless they bring nothing new."""
     # Each wanted key is one look-up in one partition; any other plan would scan partitions whole.
     cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
@@ -257,7 +282,9 @@ def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
     digests = {(p, bytes(t), bytes(s), at): bytes(digest) for p, t, s, at, digest in cursor.fetchall()}
     fates = {span.key: "duplicate" for span in spans}
     differing = [span for span in spans if digests[_stored_key(span)] != span.digest]
+    traces: Targets = {(span.project_id, span.trace_id): span.started_at for span in differing}
     if differing:
+        mark_open(cursor, traces)
         # Locked first and read after: a statement that waits for a lock sees the locked row anew, but the payload
         # beside it as it was before the wait, and would undo what the other writer merged into it.
         cursor.execute(LOCK, _key_arrays(differing))
@@ -266,7 +293,7 @@ def _update(cursor: CursorWrapper, spans: list[SpanRecord]) -> dict[Key, str]:
         for span in differing:
             if _merge_into(cursor, held[_stored_key(span)], span):
                 fates[span.key] = "updated"
-    return fates
+    return fates, traces
 
 
 def _from_row(row: Sequence[Any]) -> SpanRecord:
@@ -279,16 +306,22 @@ def _from_row(row: Sequence[Any]) -> SpanRecord:
 
 
 def _merge_into(cursor: CursorWrapper, held: SpanRecord, report: SpanRecord) -> bool:
-    """Write the merge of the two if it differs from what is held; says whether it did."""
+    """Write the merge of the two if it differs from what is held; says whether it did.
+
+    What either has from other spans is left out of it: the trace is settled anew after the commit.
+    """
+    was_counted = held.counted
+    take_back(held)
+    take_back(report)
     merged = merging.merge(held, report)
     if merging.canonical(merged) == merging.canonical(held):
         return False
-    if merging.usage_of(merged) != merging.usage_of(held):
+    if merged.counted != was_counted or merging.usage_of(merged) != merging.usage_of(held):
         freeze_cost(merged)
     cursor.execute(UPDATE_SPAN, [*(getattr(merged, name) for name in MERGED_COLUMNS), *_stored_key(held)])
     if merged.payload is not None and merged.payload != held.payload:
         cursor.execute(UPSERT_PAYLOAD, [*_stored_key(held), *msgspec.structs.astuple(merged.payload)])
-    if merged.counted or held.counted:
+    if merged.counted or was_counted:
         cursor.execute(
             "INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at) VALUES (%s, %s, %s)",
             [held.project_id, clock.floor_hour(held.started_at), clock.now()],
