@@ -97,10 +97,13 @@ def call(call_id: Any, name: Any, arguments: Any) -> dict[str, Any]:
     return {**found, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def finish_of(messages: Any) -> Any:
-    """The reason that messages themselves give for their end; None if they give none."""
+def finish_of(messages: Any, *, streamed: bool) -> str | None:
+    """The reason that messages themselves give for their end, in our words; None if they give none.
+
+    An empty reason at the end of a stream says that it broke off: every provider ends a stream with a reason.
+    """
     if not isinstance(messages, list):
         return None
-    return next(
-        (one["finish_reason"] for one in messages if isinstance(one, dict) and to.text(one.get("finish_reason"))), None
-    )
+    reasons = [one["finish_reason"] for one in messages if isinstance(one, dict) and "finish_reason" in one]
+    found = next((reason for reason in map(to.finish, reasons) if reason is not None), None)
+    return "error" if found is None and streamed and "" in reasons else found

@@ -90,7 +90,9 @@ def _part(item: Mapping[str, Any]) -> dict[str, Any]:
 def _messages(field: str) -> Any:
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         items, _others = content.tree(pairs)
-        return {field: [_message(item) for item in items.values()] or None}
+        found = [_message(item) for item in items.values()]
+        # LangChain's chains name the roles only; what was said is in `input.value` then.
+        return {field: found if any(one["content"] or "tool_calls" in one for one in found) else None}
 
     return build
 

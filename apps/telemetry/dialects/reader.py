@@ -302,7 +302,7 @@ def _settle_words(draft: Draft) -> None:
     """A tool's name belongs to the span that runs it; a reason that we call otherwise is also kept as it was sent."""
     fields, origins = draft.fields, draft.origins
     if "finish_reason" not in fields and fields["kind"] == "llm":
-        draft.add("finish_reason", to.finish(finish_of(fields.get("output"))))
+        draft.add("finish_reason", finish_of(fields.get("output"), streamed=bool(fields.get("streamed"))))
     if "tool_name" in fields and fields["kind"] != "tool":
         draft.set("tool_name", None)
     origin = origins.get("finish_reason")
