@@ -3,6 +3,7 @@
 from apps.telemetry.models.costs import CostDay, CostDaySlice, CostHour, CostHourSlice, DirtyHour
 from apps.telemetry.models.facts import AgentTask, FactMark, FactSummary, Retrieval, ToolRun
 from apps.telemetry.models.intake import IntakeBatch, IntakeRefusal, IntakeRejection
+from apps.telemetry.models.lifecycle import Erasure, MaskingSettings, RetentionSettings
 from apps.telemetry.models.review import ReviewItem, ReviewLabel, ReviewRule, TraceNote
 from apps.telemetry.models.sample import SampleLoad
 from apps.telemetry.models.saved_views import SavedView
@@ -17,11 +18,14 @@ __all__ = [
     "CostHour",
     "CostHourSlice",
     "DirtyHour",
+    "Erasure",
     "FactMark",
     "FactSummary",
     "IntakeBatch",
     "IntakeRefusal",
     "IntakeRejection",
+    "MaskingSettings",
+    "RetentionSettings",
     "Retrieval",
     "ReviewItem",
     "ReviewLabel",
