@@ -14,16 +14,29 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops_site.settings")
 from llmops_site.wsgi import application as pages  # Django is set up by this import
 
 # isort: split
-from apps.core.doors import HotDoors
+from apps.core.doors import HotDoor, HotDoors
 from apps.core.lifespan import Lifespan
 from apps.core.threads import end_pool
 from apps.telemetry import doors as telemetry
 
 PAGE_THREADS = 8
 
+OTLP = {"traces": telemetry.traces, "logs": telemetry.logs, "metrics": telemetry.metrics}
+DOORS = {
+    "/api/v1/telemetry": HotDoor("POST", telemetry.telemetry),
+    **{
+        f"{base}/{signal}": HotDoor("POST", door, telemetry.answer_refusal)
+        for base in ("/v1", "/api/public/otel/v1")
+        for signal, door in OTLP.items()
+    },
+    "/v1/traces/ingest": HotDoor("POST", telemetry.agents),
+    "/litellm/callback": HotDoor("POST", telemetry.litellm),
+    "/api/v1/litellm": HotDoor("POST", telemetry.litellm),
+}
+
 # Both speak the protocols that the other expects; their annotations word them differently.
 behind = WSGIMiddleware(cast(Any, pages), workers=PAGE_THREADS)
 application = Lifespan(
-    HotDoors({"/api/v1/telemetry": ("POST", telemetry.telemetry)}, behind=cast(Any, behind)),
+    HotDoors(DOORS, behind=cast(Any, behind)),
     on_stop=[telemetry.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from asgiref.typing import ASGI3Application
@@ -80,19 +80,28 @@ class Failed(DomainError):
     message = "Something failed on our side. The log has it under request id {request_id}."
 
 
-Door = Callable[[HotRequest], Awaitable[HotResponse]]
-
-
-def error_response(error: DomainError) -> HotResponse:
+def error_response(_request: HotRequest, error: DomainError) -> HotResponse:
     """A domain error in the API's shape."""
-    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
-    return HotResponse(encode(error.as_dict()), status=error.http_status, headers=headers)
+    return HotResponse(encode(error.as_dict()), status=error.http_status, headers=retry_headers(error))
+
+
+def retry_headers(error: DomainError) -> dict[str, str]:
+    """When to try again, for the errors that are worth it."""
+    return {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+
+
+class HotDoor(NamedTuple):
+    """The method that an address takes, what answers it, and how its errors are put."""
+
+    method: str
+    answer: Callable[[HotRequest], Awaitable[HotResponse]]
+    refuse: Callable[[HotRequest, DomainError], HotResponse] = error_response
 
 
 class HotDoors:
     """The ASGI application in front: hot doors by exact path, everything else to the application behind."""
 
-    def __init__(self, doors: Mapping[str, tuple[str, Door]], behind: ASGI3Application) -> None:
+    def __init__(self, doors: Mapping[str, HotDoor], behind: ASGI3Application) -> None:
         self.doors = dict(doors)
         self.behind = behind
 
@@ -103,21 +112,20 @@ class HotDoors:
         else:
             await self.behind(scope, receive, send)
 
-    async def _answer(self, found: tuple[str, Door], scope: Scope, receive: Receive, send: Send) -> None:
-        method, door = found
+    async def _answer(self, found: HotDoor, scope: Scope, receive: Receive, send: Send) -> None:
         token = logs.request_id.set(uuid.uuid4().hex)
         request = HotRequest(scope, receive)
         try:
-            if request.method != method:
-                raise MethodNotAllowed(allowed=method)
-            response = await door(request)
+            if request.method != found.method:
+                raise MethodNotAllowed(allowed=found.method)
+            response = await found.answer(request)
         except DomainError as error:
-            response = error_response(error)
+            response = found.refuse(request, error)
         except Disconnected:
             return
         except Exception:
             log.exception("a hot door failed at %s", request.path)
-            response = error_response(Failed(request_id=logs.request_id.get()))
+            response = found.refuse(request, Failed(request_id=logs.request_id.get()))
         finally:
             request_id = logs.request_id.get()
             logs.request_id.reset(token)

@@ -207,6 +207,19 @@ def _read_leniently(body: bytes, reason: Exception) -> Body:
         raise MalformedBody(f"The body is not the expected JSON: {reason}.") from error
 
 
+def read_json(body: bytes) -> Any:
+    """Any JSON body, read strictly or else leniently (NaN and infinity are null). Raises MalformedBody."""
+    try:
+        return _item.decode(body)
+    except RecursionError as error:
+        raise MalformedBody("The JSON is nested too deeply.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as reason:
+        try:
+            return json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _word: None)
+        except (ValueError, RecursionError) as error:
+            raise MalformedBody(f"The body is not JSON: {reason}.") from error
+
+
 def _mended(item: Any) -> Mended:
     flags: set[str] = set()
     try:

@@ -1,0 +1,8 @@
+"""The hot doors of telemetry: one module for each way to send, and what they share (`shared`)."""
+
+from apps.telemetry.doors.native import telemetry
+from apps.telemetry.doors.otlp import answer_refusal, logs, metrics, traces
+from apps.telemetry.doors.readings import agents, litellm
+from apps.telemetry.doors.shared import stop
+
+__all__ = ["agents", "answer_refusal", "litellm", "logs", "metrics", "stop", "telemetry", "traces"]
