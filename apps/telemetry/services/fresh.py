@@ -6,17 +6,19 @@ One row for each project of a transaction, however many spans it stored: one mor
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from apps.telemetry.services.literals import bytes_array, times_array
+
 Key = tuple[int, bytes, bytes, datetime]
 """Project, trace, span and the start it is stored under."""
 
 COLUMNS = "project_id, at, trace_ids, span_ids, started_ats"
-ROW = "(%s::bigint, %s::timestamptz, %s::bytea[], %s::bytea[], %s::timestamptz[])"
+ROW = "(%s::bigint, %s::timestamptz, %s::text::bytea[], %s::text::bytea[], %s::text::timestamptz[])"
 
 
 def rows_of(keys: Iterable[Key], *, now: datetime) -> list[list[Any]]:
@@ -24,7 +26,13 @@ def rows_of(keys: Iterable[Key], *, now: datetime) -> list[list[Any]]:
     projects: defaultdict[int, list[tuple[bytes, bytes, datetime]]] = defaultdict(list)
     for project_id, trace_id, span_id, started_at in keys:
         projects[project_id].append((trace_id, span_id, started_at))
-    return [[project_id, now, *map(list, zip(*spans, strict=True))] for project_id, spans in projects.items()]
+    return [_row(project_id, now, *zip(*spans, strict=True)) for project_id, spans in projects.items()]
+
+
+def _row(
+    project_id: int, now: datetime, traces: Sequence[bytes], spans: Sequence[bytes], starts: Sequence[datetime]
+) -> list[Any]:
+    return [project_id, now, bytes_array(traces), bytes_array(spans), times_array(starts)]
 
 
 def append_fresh(cursor: CursorWrapper, keys: Iterable[Key], *, now: datetime) -> None:

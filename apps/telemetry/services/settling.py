@@ -25,6 +25,7 @@ from django.db.backends.utils import CursorWrapper
 from apps.core import clock
 from apps.telemetry import settling
 from apps.telemetry.services.fresh import append_fresh
+from apps.telemetry.services.literals import bytes_array, numbers_array, times_array
 from apps.telemetry.services.pricing import freeze_cost
 from apps.telemetry.settling import FACT_COLUMNS, Facts
 from apps.telemetry.types import SpanRecord
@@ -46,7 +47,8 @@ CLOSURE_STEPS = 3
 
 MARK = """
 INSERT INTO telemetry_opentrace (project_id, trace_id, around, marked_at)
-SELECT wanted.p, wanted.t, wanted.at, %s FROM unnest(%s::bigint[], %s::bytea[], %s::timestamptz[]) AS wanted (p, t, at)
+SELECT wanted.p, wanted.t, wanted.at, %s
+FROM unnest(%s::text::bigint[], %s::text::bytea[], %s::text::timestamptz[]) AS wanted (p, t, at)
 ORDER BY wanted.p, wanted.t
 ON CONFLICT (project_id, trace_id) {conflict}
 """
@@ -55,7 +57,7 @@ MARK_ANEW = MARK.format(conflict="DO UPDATE SET marked_at = excluded.marked_at, 
 MARK_ONCE = MARK.format(conflict="DO NOTHING")
 
 OPEN = """
-SELECT wanted.p, wanted.t, held.around FROM unnest(%s::bigint[], %s::bytea[]) AS wanted (p, t)
+SELECT wanted.p, wanted.t, held.around FROM unnest(%s::text::bigint[], %s::text::bytea[]) AS wanted (p, t)
 CROSS JOIN LATERAL (
   SELECT around FROM telemetry_opentrace WHERE project_id = wanted.p AND trace_id = wanted.t LIMIT 1
 ) AS held
@@ -63,7 +65,7 @@ CROSS JOIN LATERAL (
 
 TWINS = """
 SELECT wanted.p, wanted.t, held.trace_id, held.started_at
-FROM unnest(%(projects)s::bigint[], %(ids)s::text[], %(traces)s::bytea[]) AS wanted (p, id, t)
+FROM unnest(%(projects)s::text::bigint[], %(ids)s::text[], %(traces)s::text::bytea[]) AS wanted (p, id, t)
 CROSS JOIN LATERAL (
   (SELECT trace_id, started_at FROM telemetry_span
    WHERE project_id = wanted.p AND response_id = wanted.id AND response_id <> '' AND trace_id <> wanted.t
@@ -76,7 +78,7 @@ CROSS JOIN LATERAL (
 """
 
 LOCK = """
-SELECT 1 FROM telemetry_opentrace AS held JOIN unnest(%s::bigint[], %s::bytea[]) AS wanted (p, t)
+SELECT 1 FROM telemetry_opentrace AS held JOIN unnest(%s::text::bigint[], %s::text::bytea[]) AS wanted (p, t)
   ON held.project_id = wanted.p AND held.trace_id = wanted.t
 ORDER BY held.project_id, held.trace_id FOR UPDATE OF held
 """
@@ -117,7 +119,7 @@ WHERE settled_at IS NULL AND marked_at <= %s ORDER BY marked_at LIMIT %s
 
 DONE = """
 UPDATE telemetry_opentrace AS held SET settled_at = %s
-FROM unnest(%s::bigint[], %s::bytea[], %s::timestamptz[]) AS wanted (p, t, at)
+FROM unnest(%s::text::bigint[], %s::text::bytea[], %s::text::timestamptz[]) AS wanted (p, t, at)
 WHERE held.project_id = wanted.p AND held.trace_id = wanted.t AND held.marked_at = wanted.at
 """
 
@@ -147,7 +149,7 @@ def open_traces(spans: Iterable[SpanRecord]) -> Targets:
 def mark_open(cursor: CursorWrapper, traces: Targets) -> None:
     """Mark these traces open, in the transaction that stores or changes spans of them and before it does."""
     if traces:
-        cursor.execute(MARK_ANEW, [clock.now(), *_columns(traces), list(traces.values())])
+        cursor.execute(MARK_ANEW, [clock.now(), *_columns(traces), times_array(traces.values())])
 
 
 def settle_stored(spans: Sequence[SpanRecord], marked: Targets) -> None:
@@ -198,9 +200,9 @@ def _twins(
     cursor.execute(
         TWINS,
         {
-            "projects": [project_id for project_id, *_rest in ids],
+            "projects": numbers_array(project_id for project_id, *_rest in ids),
             "ids": [name for _project, name, *_rest in ids],
-            "traces": [trace_id for _project, _name, trace_id, _at in ids],
+            "traces": bytes_array(trace_id for _project, _name, trace_id, _at in ids),
             "first": min(times) - TWIN_WINDOW,
             "last": max(times) + TWIN_WINDOW,
         },
@@ -243,7 +245,7 @@ def _with_twins(cursor: CursorWrapper, targets: Targets) -> Targets:
         twins = {key: at for key, (_project, _trace, at) in _twins(cursor, ids).items() if key not in found}
         if not twins:
             break
-        cursor.execute(MARK_ONCE, [clock.now(), *_columns(twins), list(twins.values())])
+        cursor.execute(MARK_ONCE, [clock.now(), *_columns(twins), times_array(twins.values())])
         found |= twins
         latest = twins
     return found
@@ -291,8 +293,9 @@ def _key(span: Facts) -> tuple[int, bytes, bytes, datetime]:
     return span.project_id, span.trace_id, span.span_id, span.started_at
 
 
-def _columns(traces: Iterable[TraceKey]) -> list[list[Any]]:
-    return [[project_id for project_id, _trace in traces], [trace for _project, trace in traces]]
+def _columns(traces: Iterable[TraceKey]) -> list[str]:
+    keys = list(traces)
+    return [numbers_array(project_id for project_id, _trace in keys), bytes_array(trace for _project, trace in keys)]
 
 
 def settle_due(*, now: datetime, limit: int = 2_000) -> int:
@@ -303,7 +306,7 @@ def settle_due(*, now: datetime, limit: int = 2_000) -> int:
     if due:
         settle_traces({key: around for key, (around, _marked) in due.items()})
         with connection.cursor() as cursor:
-            cursor.execute(DONE, [now, *_columns(due), [marked for _around, marked in due.values()]])
+            cursor.execute(DONE, [now, *_columns(due), times_array(marked for _around, marked in due.values())])
     return len(due)
 
 
