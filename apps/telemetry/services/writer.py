@@ -23,7 +23,7 @@ from django.db import (
 )
 
 from apps.core.errors import DomainError, Unavailable
-from apps.telemetry.services import storing
+from apps.telemetry.services import masking, storing
 from apps.telemetry.services.partitions import forget_known
 from apps.telemetry.types import Batch, Outcome
 
@@ -103,7 +103,7 @@ class Writer:
                     return
                 group = self._take()
             try:
-                _store_group(group)
+                _store_group(_masked(group))
             finally:
                 with self._ready:
                     for batch, _future in group:
@@ -122,7 +122,24 @@ def _size(batch: Batch) -> int:
     return max(batch.received, 1)
 
 
+def _masked(group: list[tuple[Batch, Future[Outcome]]]) -> list[tuple[Batch, Future[Outcome]]]:
+    """The group with its batches masked, whichever door they came through; one that cannot be is not stored."""
+    masked = []
+    for batch, future in group:
+        try:
+            masking.mask(batch)
+        except Exception as error:
+            if not isinstance(error, DomainError):
+                log.exception("masking telemetry failed")
+            future.set_exception(error)
+        else:
+            masked.append((batch, future))
+    return masked
+
+
 def _store_group(group: list[tuple[Batch, Future[Outcome]]]) -> None:
+    if not group:
+        return
     try:
         outcomes = _store_or_reconnect([batch for batch, _future in group])
     except (DataError, IntegrityError) as error:
