@@ -1,4 +1,5 @@
-"""Inputs and outputs as a conversation. Pure; shapes of OpenAI, Anthropic, Gemini and OpenTelemetry are understood.
+"""Inputs and outputs as a conversation. Pure; shapes of OpenAI, Anthropic, Gemini, LangChain, Vercel and
+OpenTelemetry are understood.
 
 Whatever is not a list of messages becomes one message of its own, so that nothing is ever hidden: text as it is, any
 other value as indented JSON. Texts longer than `MOST_CHARS` are cut and say so.
@@ -16,6 +17,9 @@ MOST_MESSAGES = 60
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 OTHER_NAMES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool", "bot": "assistant"}
+
+LANGCHAIN = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool", "function": "tool"}
+"""Types of LangChain's messages, and the roles they speak in."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,9 @@ def _messages(value: Any, role: str) -> Iterator[Message]:
         return
     if isinstance(value, str):
         yield Message(role, (_prose(value),))
-    elif isinstance(value, list) and value and all(_is_message(item) for item in value):
+    elif isinstance(value, list) and value and all(_is_message(_opened(item)) for item in value):
         for item in value:
-            yield _message(item, role)
+            yield _message(_opened(item), role)
     elif isinstance(value, Mapping):
         yield from _from_object(value, role)
     else:
@@ -86,7 +90,7 @@ def _from_object(value: Mapping[str, Any], role: str) -> Iterator[Message]:
             yield Message("system", (_prose(value[name]),))
     for name in ("messages", "input", "contents", "message", "output"):
         inner = value.get(name)
-        if isinstance(inner, list) and inner and all(_is_message(item) for item in inner):
+        if isinstance(inner, list) and inner and all(_is_message(_opened(item)) for item in inner):
             yield from _messages(inner, role)
             return
         if isinstance(inner, Mapping) and _is_message(inner):
@@ -104,6 +108,17 @@ def _from_object(value: Mapping[str, Any], role: str) -> Iterator[Message]:
 
 def _is_choice(value: Any) -> bool:
     return isinstance(value, Mapping) and _is_message(value.get("message"))
+
+
+def _opened(value: Any) -> Any:
+    """A message of LangChain's, written as `{"type": "human", "data": {...}}` or flat, as others write theirs."""
+    if not isinstance(value, Mapping) or "role" in value:
+        return value
+    inner = value["data"] if isinstance(value.get("data"), Mapping) else value
+    kind = value.get("type")
+    if isinstance(kind, str) and kind.removesuffix("MessageChunk").lower() in LANGCHAIN and "content" in inner:
+        return {**inner, "role": LANGCHAIN[kind.removesuffix("MessageChunk").lower()]}
+    return value
 
 
 def _is_message(value: Any) -> bool:
@@ -141,7 +156,7 @@ def _part(item: Any) -> Part:
         return _prose(item)
     if not isinstance(item, Mapping):
         return _code(item)
-    kind = item.get("type", "")
+    kind = str(item.get("type") or "").replace("-", "_")
     for name in ("text", "content", "thinking"):
         if kind in {"", "text", "input_text", "output_text", "refusal", "thinking", "reasoning"} and isinstance(
             item.get(name), str
@@ -150,7 +165,9 @@ def _part(item: Any) -> Part:
     if kind in {"tool_use", "tool_call"} or "functionCall" in item:
         return _call(item.get("functionCall", item))
     if kind in {"tool_result", "tool_call_response"}:
-        inner = next((item[name] for name in ("content", "response", "result") if name in item), None)
+        inner = next((item[name] for name in ("content", "response", "result", "output") if name in item), None)
+        if isinstance(inner, Mapping) and inner.keys() == {"type", "value"}:  # the Vercel AI SDK's
+            inner = inner["value"]
         return replace(_prose(inner) if isinstance(inner, str) else _code(inner), title="tool result")
     return _code(item)
 
@@ -163,7 +180,7 @@ def _call(call: Any) -> Part:
     assert isinstance(function, Mapping)
     given = next((function[name] for name in ("arguments", "input", "args") if name in function), None)
     arguments = _loaded(given)
-    name = str(function.get("name") or "tool")
+    name = str(function.get("name") or function.get("toolName") or "tool")
     if not isinstance(arguments, Mapping):
         return _cut(f"{name}({'' if arguments is None else json.dumps(arguments, ensure_ascii=False)})", is_code=True)
     written = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())

@@ -213,6 +213,11 @@ def _finish_retriever(draft: Draft) -> None:
         fields.pop("output", None)
 
 
+def _finish_embedding(draft: Draft) -> None:
+    """The raw answer is vectors; nobody reads them."""
+    draft.fields.pop("output", None)
+
+
 def _finish_tool(draft: Draft) -> None:
     fields = draft.fields
     draft.add("tool_name", draft.span.name)
@@ -226,7 +231,13 @@ def _finish_agent(draft: Draft) -> None:
     draft.add("agent_name", draft.span.name)
 
 
-_BY_KIND = {"llm": _finish_llm, "retriever": _finish_retriever, "tool": _finish_tool, "agent": _finish_agent}
+_BY_KIND = {
+    "llm": _finish_llm,
+    "embedding": _finish_embedding,
+    "retriever": _finish_retriever,
+    "tool": _finish_tool,
+    "agent": _finish_agent,
+}
 
 DIALECT = Dialect(
     name="openinference",
@@ -248,6 +259,8 @@ DIALECT = Dialect(
         Source("llm.finish_reason", "finish_reason", to.finish),
         Source("input.value", "input", to.content, LATE),
         Source("output.value", "output", to.content, LATE),
+        Source("input.mime_type", "input_type", to.text),
+        Source("output.mime_type", "output_type", to.text),
         Source("tool.name", "tool_name", to.text),
         Source("agent.name", "agent_name", to.text),
         Source("tag.tags", "tags", to.texts),
@@ -257,6 +270,7 @@ DIALECT = Dialect(
     ),
     several=(
         Several("llm.invocation_parameters", _invocation, keep=True),
+        Several("embedding.invocation_parameters", _invocation, keep=True),
         Several("metadata", metadata.fields, LATE, keep=True),
     ),
     families=(

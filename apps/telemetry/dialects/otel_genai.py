@@ -5,13 +5,10 @@ Names: https://github.com/open-telemetry/semantic-conventions-genai and, before,
 
 from __future__ import annotations
 
-from typing import Any
-
-from apps.telemetry.dialects import content
+from apps.telemetry.dialects import content, logs
 from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects.table import Dialect, Draft, Metadata, Source
 from apps.telemetry.otlp import OtlpEvent
-from apps.telemetry.reading import ScoreReading
 
 KINDS = {
     "chat": "llm",
@@ -50,23 +47,34 @@ def _exception(draft: Draft, event: OtlpEvent) -> bool:
     return True
 
 
-def score(attributes: dict[str, Any]) -> ScoreReading | None:
-    """The score of a `gen_ai.evaluation.result`, whether it came as an event or as a log record."""
-    name = to.text(attributes.get("gen_ai.evaluation.name"))
-    value = to.number(attributes.get("gen_ai.evaluation.score.value"))
-    label = to.text(attributes.get("gen_ai.evaluation.score.label"))
-    if name is None or (value is None and label is None):
-        return None
-    comment = to.text(attributes.get("gen_ai.evaluation.explanation"))
-    return ScoreReading(name=name, value=value, label=label, comment=comment)
-
-
 def _evaluation(draft: Draft, event: OtlpEvent) -> bool:
-    found = score(event.attributes)
+    found = logs.score(event.attributes)
     if found is None:
         return False
     draft.scores.append(found)
     return True
+
+
+def _message(draft: Draft, event: OtlpEvent) -> bool:
+    """Content that came as an event: one message, or (`...operation.details`) all of the call's."""
+    sent = event.attributes
+    body = to.structured(sent.get("gen_ai.event.content")) or {
+        name: value for name, value in sent.items() if name not in {"gen_ai.system", "gen_ai.event.content"}
+    }
+    asked, answered = logs.messages([(event.name, body, sent)])
+    draft.fields["event_input"] = [*draft.fields.get("event_input", []), *(asked or [])] or None
+    draft.fields["event_output"] = [*draft.fields.get("event_output", []), *(answered or [])] or None
+    return bool(asked or answered)
+
+
+def _prompt(draft: Draft, event: OtlpEvent) -> bool:
+    draft.add("event_input", to.content(event.attributes.get("gen_ai.prompt")))
+    return "gen_ai.prompt" in event.attributes
+
+
+def _completion(draft: Draft, event: OtlpEvent) -> bool:
+    draft.add("event_output", to.content(event.attributes.get("gen_ai.completion")))
+    return "gen_ai.completion" in event.attributes
 
 
 DIALECT = Dialect(
@@ -121,6 +129,9 @@ DIALECT = Dialect(
     events={
         "exception": _exception,
         "gen_ai.evaluation.result": _evaluation,
+        "gen_ai.content.prompt": _prompt,
+        "gen_ai.content.completion": _completion,
+        **dict.fromkeys(logs.CONTENT_EVENTS, _message),
         "gen_ai.content.completion.chunk": _first_chunk,
         "llm.content.completion.chunk": _first_chunk,
         "First Token Stream Event": _first_chunk,

@@ -257,7 +257,7 @@ def _settle_status(draft: Draft) -> None:
 def _settle_content(draft: Draft) -> None:
     fields = draft.fields
     for field, events in (("input", "event_input"), ("output", "event_output")):
-        if events in fields and field not in fields:
+        if fields.get(events) is not None and field not in fields:
             fields[field] = fields[events]
     system = fields.pop("system", None)
     if system is not None:
