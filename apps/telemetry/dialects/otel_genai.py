@@ -62,8 +62,10 @@ def _message(draft: Draft, event: OtlpEvent) -> bool:
         name: value for name, value in sent.items() if name not in {"gen_ai.system", "gen_ai.event.content"}
     }
     asked, answered = logs.messages([(event.name, body, sent)])
-    draft.fields["event_input"] = [*draft.fields.get("event_input", []), *(asked or [])] or None
-    draft.fields["event_output"] = [*draft.fields.get("event_output", []), *(answered or [])] or None
+    for field, several in (("event_input", asked), ("event_output", answered)):
+        known = draft.fields.get(field)
+        if several and isinstance(several, list):
+            draft.fields[field] = [*known, *several] if isinstance(known, list) else several
     return bool(asked or answered)
 
 
