@@ -7,7 +7,18 @@ a span. Both take every value as it comes: one that cannot be read is left among
 from __future__ import annotations
 
 from apps.telemetry.dialects import converting as to
-from apps.telemetry.dialects import logs, openinference, openllmetry, otel_genai, vercel
+from apps.telemetry.dialects import (
+    langfuse,
+    litellm,
+    logfire,
+    logs,
+    mlflow,
+    openinference,
+    openlit,
+    openllmetry,
+    otel_genai,
+    vercel,
+)
 from apps.telemetry.dialects.logs import LogReading
 from apps.telemetry.dialects.reader import Reader
 from apps.telemetry.otlp import OtlpLog, OtlpSpan
@@ -20,6 +31,11 @@ DIALECTS = (
     openinference.DIALECT,
     openllmetry.DIALECT,
     vercel.DIALECT,
+    langfuse.DIALECT,
+    mlflow.DIALECT,
+    litellm.DIALECT,
+    logfire.DIALECT,
+    openlit.DIALECT,
 )
 """First ones are asked first for a field, where their tables give no other rank."""
 
@@ -28,6 +44,7 @@ RESOURCE_FIELDS: dict[str, tuple[str, to.Read]] = {
     "deployment.environment.name": ("environment", to.text),
     "deployment.environment": ("environment", to.text),
     "environment": ("environment", to.text),
+    "langfuse.environment": ("environment", langfuse.environment),
     "user.id": ("user_id", to.text),
     "enduser.id": ("user_id", to.text),
     "session.id": ("session_id", to.text),
