@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,16 +10,16 @@ from apps.telemetry.dialects import converting as to
 from apps.telemetry.otlp import OtlpLog
 from apps.telemetry.reading import ScoreReading
 
-CHOICE = "gen_ai.choice"
-DETAILS = "gen_ai.client.inference.operation.details"
 CONTENT_EVENTS = frozenset(
     {
         "gen_ai.system.message",
         "gen_ai.user.message",
         "gen_ai.assistant.message",
         "gen_ai.tool.message",
-        CHOICE,
-        DETAILS,
+        "gen_ai.developer.message",
+        "gen_ai.choice",
+        "gen_ai.client.inference",
+        "gen_ai.client.inference.operation.details",
     }
 )
 EVALUATION = "gen_ai.evaluation.result"
@@ -65,48 +64,3 @@ def score(attributes: dict[str, Any]) -> ScoreReading | None:
         return None
     comment = to.text(attributes.get("gen_ai.evaluation.explanation"))
     return ScoreReading(name=name, value=value, label=label, comment=comment)
-
-
-def messages(parts: Iterable[tuple[str, Any, Mapping[str, Any]]]) -> tuple[list[Any] | None, list[Any] | None]:
-    """What a span's content records say, in their order, as input and output: lists of messages, or None.
-
-    Each part is an event's name, its body and its attributes, as values. A record of the whole call
-    (`...operation.details`) is taken before records of one message each.
-    """
-    asked: list[Any] = []
-    answered: list[Any] = []
-    for name, body, attributes in parts:
-        if name == DETAILS:
-            whole = {**attributes, **(body if isinstance(body, dict) else {})}
-            given = to.structured(whole.get("gen_ai.input.messages"))
-            system = to.structured(whole.get("gen_ai.system_instructions"))
-            said = to.structured(whole.get("gen_ai.output.messages"))
-            return (to.with_system(system, given) if system else given), said
-        if name == CHOICE:
-            answered.append(_choice(body))
-        else:
-            asked.append(_said(name, body))
-    return asked or None, answered or None
-
-
-def _said(name: str, body: Any) -> dict[str, Any]:
-    role = name.removeprefix("gen_ai.").removesuffix(".message")
-    if not isinstance(body, dict):
-        return {"role": role, "content": body}
-    message = {"role": role, **body}
-    if "id" in message and role == "tool":
-        message["tool_call_id"] = message.pop("id")
-    message.setdefault("content", None)
-    return message
-
-
-def _choice(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        return {"role": "assistant", "content": body}
-    inner = body.get("message")
-    message = {"role": "assistant", **(inner if isinstance(inner, dict) else {"content": inner})}
-    for name in ("finish_reason", "tool_calls"):
-        if name in body:
-            message.setdefault(name, body[name])
-    message.setdefault("content", None)
-    return message

@@ -8,6 +8,7 @@ from __future__ import annotations
 from apps.telemetry.dialects import content, logs
 from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects.table import Dialect, Draft, Metadata, Source
+from apps.telemetry.log_content import LogRecord, assemble
 from apps.telemetry.otlp import OtlpEvent
 
 KINDS = {
@@ -61,12 +62,12 @@ def _message(draft: Draft, event: OtlpEvent) -> bool:
     body = to.structured(sent.get("gen_ai.event.content")) or {
         name: value for name, value in sent.items() if name not in {"gen_ai.system", "gen_ai.event.content"}
     }
-    asked, answered = logs.messages([(event.name, body, sent)])
-    for field, several in (("event_input", asked), ("event_output", answered)):
+    said = assemble([LogRecord(event.name, to.EPOCH, body, sent)])
+    for field, several in (("event_input", said.input), ("event_output", said.output)):
         known = draft.fields.get(field)
-        if several and isinstance(several, list):
+        if several:
             draft.fields[field] = [*known, *several] if isinstance(known, list) else several
-    return bool(asked or answered)
+    return bool(said.input or said.output)
 
 
 def _prompt(draft: Draft, event: OtlpEvent) -> bool:
