@@ -23,10 +23,12 @@ from psycopg.errors import UniqueViolation
 from apps.core import clock
 from apps.projects import services as projects
 from apps.telemetry import merging
+from apps.telemetry.services import scores
 from apps.telemetry.services.booking import book, tally
 from apps.telemetry.services.copying import ORDER, PAYLOAD_LIST, SPAN_LIST, copy_payloads, copy_spans, in_order
 from apps.telemetry.services.fresh import append_fresh
 from apps.telemetry.services.inserting import FEW, insert_few
+from apps.telemetry.services.log_parts import days_of, insert_log_parts
 from apps.telemetry.services.partitions import ensure_partitions
 from apps.telemetry.services.pricing import freeze_cost
 from apps.telemetry.services.settling import Targets, mark_open, open_traces, settle_batch, settle_stored
@@ -136,13 +138,14 @@ def store(batches: Sequence[Batch]) -> list[Outcome]:
     for span in spans:
         freeze_cost(span)
     marked = open_traces(spans)
-    ensure_partitions({span.started_at.astimezone(UTC).date() for span in spans})
+    ensure_partitions({span.started_at.astimezone(UTC).date() for span in spans} | days_of(batches))
     outcomes = _store_new(batches, unique, marked)
     if outcomes is None:
         with transaction.atomic(durable=True), connection.cursor() as cursor:
             mark_open(cursor, marked)
             fates, changed = _write_staged(cursor, unique)
             outcomes = tally(batches, fates)
+            _write_beside(cursor, batches, outcomes)
             book(cursor, batches, outcomes)
             append_fresh(
                 cursor, (_stored_key(span) for span in spans if fates[span.key] != "duplicate"), now=clock.now()
@@ -175,7 +178,7 @@ def _store_new(batches: Sequence[Batch], unique: dict[Key, SpanRecord], marked: 
         return None
     spans = in_order(unique.values())
     outcomes = tally(batches, dict.fromkeys(unique, "stored"))
-    is_small = len(spans) <= FEW and not any(batch.rejected for batch in batches)
+    is_small = len(spans) <= FEW and not any(batch.rejected or batch.scores or batch.logs for batch in batches)
     try:
         if is_small:
             is_stored = insert_few(batches, spans, outcomes, marked, now=clock.now())
@@ -204,9 +207,19 @@ def _copy_new(
         mark_open(cursor, marked)
         copy_spans(cursor, "telemetry_span", spans)
         copy_payloads(cursor, "telemetry_payload", spans)
+        _write_beside(cursor, batches, outcomes)
         book(cursor, batches, outcomes, dirty=_hours(spans))
         append_fresh(cursor, map(_stored_key, spans), now=clock.now())
     return True
+
+
+def _write_beside(cursor: CursorWrapper, batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> None:
+    """Store the scores and the log parts of these requests beside their spans, and add them to the outcomes."""
+    fates = scores.insert(cursor, batches, now=clock.now())
+    for outcome, fate, (new, known) in zip(outcomes, fates, insert_log_parts(cursor, batches), strict=True):
+        outcome.stored += fate.stored + new
+        outcome.updated += fate.updated
+        outcome.duplicates += fate.duplicates + known
 
 
 def _hours(spans: Iterable[SpanRecord]) -> list[tuple[int, datetime]]:
