@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from apps.telemetry.scoring import NativeScore
 from apps.telemetry.wire import NativeSpan
 
 SCHEMAS = "#/components/schemas/{name}"
@@ -57,7 +58,7 @@ class TelemetryBody(msgspec.Struct):
     """Up to 5,000 items and 10 MB, also after inflation of gzip or deflate."""
 
     spans: list[NativeSpan] = []
-    scores: list[dict[str, Any]] = []
+    scores: list[NativeScore] = []
 
 
 class TelemetryRejection(msgspec.Struct, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -36,7 +36,6 @@ THUMB_WORDS = {
 TASK_COMPLETION = "task_completion"
 OUTCOMES = {"success": 1.0, "failure": 0.0, "timeout": 0.0}
 
-EVALUATION_EVENT = "gen_ai.evaluation.result"
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LARGEST = 1e100
 MAX_NAME_CHARS = 128
@@ -335,29 +334,6 @@ def _completion(value: float | bool | None, label: str) -> Judgement:
 # --- Scores that come with spans ----------------------------------------------------------------------------
 
 
-def evaluation(attributes: dict[str, Any], *, at: datetime | None = None) -> ScoreReading | None:
-    """The score in a `gen_ai.evaluation.result`, a span's event or a log record alike; None when it has no name."""
-    name = attributes.get("gen_ai.evaluation.name")
-    if not isinstance(name, str) or not name.strip():
-        return None
-    value = attributes.get("gen_ai.evaluation.score.value")
-    label = attributes.get("gen_ai.evaluation.score.label")
-    explanation = attributes.get("gen_ai.evaluation.explanation")
-    return ScoreReading(
-        name=name,
-        value=float(value) if isinstance(value, int | float) else None,
-        label=_word(value) if label is None and isinstance(value, bool | str) else _word(label),
-        comment=_word(explanation),
-        at=at,
-    )
-
-
-def _word(value: Any) -> str | None:
-    if value is None:
-        return None
-    return str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else str(value)
-
-
 def of_reading(
     reading: ScoreReading,
     *,
@@ -384,28 +360,6 @@ def of_reading(
         identity="otlp",
     )
     return record_of(said, project_id=project_id, received_at=received_at, source=source)
-
-
-def from_otlp(
-    attributes: dict[str, Any],
-    *,
-    trace_id: bytes | None,
-    span_id: bytes | None,
-    time_ns: int,
-    project_id: int,
-    received_at: datetime,
-) -> ScoreRecord:
-    """The score of a `gen_ai.evaluation.result`. Raises Refused with the reason when it cannot be stored."""
-    reading = evaluation(attributes, at=_from_ns(time_ns))
-    if reading is None:
-        raise Refused("missing_name", "An evaluation result needs gen_ai.evaluation.name.")
-    return of_reading(reading, trace_id=trace_id, span_id=span_id, project_id=project_id, received_at=received_at)
-
-
-def _from_ns(time_ns: int) -> datetime | None:
-    if not 0 < time_ns < 2**63:
-        return None
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
 
 
 # --- Bodies -------------------------------------------------------------------------------------------------

@@ -506,16 +506,3 @@ def _payload(span: NativeSpan | Reading, flags: set[str]) -> Payload | None:
         documents=sorted_json(documents, flags) if documents else None,
         attributes=sorted_json(dict(short_attributes(attributes, flags)), flags) if attributes else None,
     )
-
-
-def refuse_scores(items: list[msgspec.Raw] | list[Mended]) -> list[Rejection]:
-    """Every score of a request, refused: this version stores spans only, and says so rather than lose them."""
-    return [
-        Rejection(
-            index=index,
-            list_name="scores",
-            code="scores_not_taken",
-            message="Scores are not stored by this version. Keep them and send them after an update.",
-        )
-        for index in range(len(items))
-    ]

@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 
 from apps.projects.models import Environment, Feature, Project, Scope
-from apps.telemetry.models import DirtyHour, IntakeBatch, IntakeRejection
+from apps.telemetry.models import DirtyHour, IntakeBatch, IntakeRejection, Score
 from tests import factories
 from tests.telemetry.conftest import Intake, make_span, rows
 
@@ -121,15 +121,18 @@ def test_refuses_single_items_and_books_every_one(intake: Intake, project: Proje
     assert "nope" in kept[0].sample
 
 
-def test_says_that_scores_are_not_taken_instead_of_losing_them(intake: Intake) -> None:
-    body = {"spans": [make_span()], "scores": [{"name": "thumbs", "value": 1}]}
+def test_refuses_a_bad_score_alone(intake: Intake) -> None:
+    span = make_span()
+    good = {"name": "thumbs", "value": 1, "trace_id": span["trace_id"]}
+    body = {"spans": [span], "scores": [{"name": "thumbs", "value": 1}, good]}
     answer = intake.send(json.dumps(body).encode()).json()
-    assert answer["stored"] == 1
+    assert answer["stored"] == 2
     assert [(item["list"], item["index"], item["code"]) for item in answer["rejected"]] == [
-        ("scores", 0, "scores_not_taken")
+        ("scores", 0, "missing_target")
     ]
     booked = IntakeBatch.objects.get()
-    assert (booked.received, booked.stored, booked.rejected) == (2, 1, 1)
+    assert (booked.received, booked.stored, booked.rejected) == (3, 2, 1)
+    assert Score.objects.get().trace_id.hex() == span["trace_id"]
 
 
 POISON = [

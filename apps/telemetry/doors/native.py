@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.conf import settings
 
 from apps.core.doors import HotRequest, HotResponse, encode
-from apps.telemetry import wire
+from apps.telemetry import scoring, wire
 from apps.telemetry.doors import shared
 from apps.telemetry.doors.shared import Arrival, Malformed, TooMany, WrongMediaType
 from apps.telemetry.types import Batch, Outcome, Rejection
 
 
 async def telemetry(request: HotRequest) -> HotResponse:
-    """Store spans; 200 with the counts after the commit, or an error that says what to change or when to try again."""
+    """Store spans and scores; 200 with the counts after the commit, or an error that says what to change or when to try
+    again."""
     arrival = await shared.arrive(request)
     if shared.media_type(request) not in {*shared.JSON, ""}:
         raise WrongMediaType()
@@ -33,6 +34,7 @@ def _read(body: bytes, arrival: Arrival) -> Batch:
         received_at=arrival.at,
         keep_since=arrival.keep_since,
     )
+    scores = scoring.read_scores(items.scores, project_id=arrival.identity.project_id, received_at=arrival.at)
     return Batch(
         project_id=arrival.identity.project_id,
         key_id=arrival.identity.key_id,
@@ -41,7 +43,8 @@ def _read(body: bytes, arrival: Arrival) -> Batch:
         received=len(items.spans) + len(items.scores),
         spans=spans,
         positions=positions,
-        rejected=rejected + wire.refuse_scores(items.scores),
+        rejected=rejected + scores.rejected,
+        scores=scores.records,
     )
 
 

@@ -21,6 +21,7 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.telemetry.scoring import SCORE_COLUMNS, ScoreRecord
 from apps.telemetry.selectors.counting import PROMPT_VERSION
+from apps.telemetry.services import masking
 from apps.telemetry.services.booking import book
 from apps.telemetry.types import Batch, Outcome
 
@@ -190,7 +191,11 @@ class Fates:
 
 
 def store(batch: Batch, *, now: datetime) -> Outcome:
-    """Store the scores of one request and write it into the account of the intake; committed on return."""
+    """Mask and store the scores of one request, and write it into the account of the intake; committed on return.
+
+    Raises Unavailable when the project's rules of masking cannot be read.
+    """
+    masking.mask(batch)
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         (fates,) = insert(cursor, [batch], now=now)
         outcome = Outcome(fates.stored, fates.updated, fates.duplicates, list(batch.rejected))
