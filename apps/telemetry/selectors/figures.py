@@ -24,14 +24,14 @@ from apps.core.clock import ceil_hour, floor_hour
 from apps.core.errors import DomainError
 from apps.telemetry.coverage import Stretch
 from apps.telemetry.figures import Dimension, FigureRequest, FigureTable, Filters, Interval, Piece
-from apps.telemetry.selectors.statement import MARKS, compose
+from apps.telemetry.selectors.statement import HAS_SPANS, MARKS, compose
 
 MAX_ROWS = 10_000
 PIECES_PER_ROW = 3  # from day rows, hour rows and spans
 
-DIRTY_HOURS = """
-SELECT DISTINCT hour FROM telemetry_dirtyhour WHERE project_id = %s AND hour >= %s AND hour < %s
-"""
+DIRTY_HOURS = f"""
+SELECT DISTINCT hour FROM telemetry_dirtyhour WHERE project_id = %s AND hour >= %s AND hour < %s AND {HAS_SPANS}
+"""  # noqa: S608 -- a condition of our own
 
 
 class TooManyRows(DomainError):

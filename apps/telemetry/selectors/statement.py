@@ -27,6 +27,12 @@ from apps.telemetry.selectors.counting import (
 MARKS = -1
 """In place of a request's number: the row tells of a dirty hour, by its epoch in place of an interval's number."""
 
+HAS_SPANS = """NOT EXISTS (
+  SELECT 1 FROM telemetry_retentionsettings AS retention
+  WHERE retention.project_id = telemetry_dirtyhour.project_id AND telemetry_dirtyhour.hour < retention.spans_since
+)"""
+"""A dirty hour is read from spans unless they were deleted for their age: then its record is what counts."""
+
 Part = sql.Composed
 
 LIVE = sql.SQL(", ").join(
@@ -76,8 +82,8 @@ def _marks(project_id: int, wide: Stretch) -> Part:
     nothing = sql.SQL(", ").join([sql.SQL("0::bigint")] * len(RECORD_COUNTS))
     return sql.SQL(
         "SELECT DISTINCT {}, date_part('epoch', hour)::bigint, ''::text, ''::text, {}, 0::numeric, "
-        "''::bytea, ''::bytea FROM telemetry_dirtyhour WHERE project_id = {} AND hour >= {} AND hour < {}"
-    ).format(sql.Literal(MARKS), nothing, sql.Literal(project_id), *map(sql.Literal, wide))
+        "''::bytea, ''::bytea FROM telemetry_dirtyhour WHERE project_id = {} AND hour >= {} AND hour < {} AND {}"
+    ).format(sql.Literal(MARKS), nothing, sql.Literal(project_id), *map(sql.Literal, wide), sql.SQL(HAS_SPANS))
 
 
 def _from_days(project_id: int, number: int, request: FigureRequest, stretches: Sequence[Stretch]) -> Part:

@@ -65,6 +65,8 @@ TAKE_MARKS = """
 SELECT hour, array_agg(id) FROM telemetry_dirtyhour WHERE project_id = %s GROUP BY hour
 ORDER BY min(min(id)) OVER (PARTITION BY date_trunc('day', hour, 'UTC')), hour LIMIT %s
 """
+# What was deleted for its age is in the records alone, which stand as they are.
+FLOOR = "SELECT spans_since FROM telemetry_retentionsettings WHERE project_id = %s"
 DROP_MARKS = "DELETE FROM telemetry_dirtyhour WHERE id = ANY(%s)"
 MARK_ALL = """
 INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
@@ -205,7 +207,9 @@ def roll_up(*, max_portions: int = 20) -> RollUp:
 
 
 def roll_up_portion(project_id: int, *, wait: bool = False) -> int:
-    """Write up to HOURS_PER_PORTION of the project's dirty hours anew; returns how many they were.
+    """Write up to HOURS_PER_PORTION of the project's dirty hours anew; returns how many were dirty.
+
+    Hours whose spans were deleted for their age are not written: their records are all that is left of them.
 
     While somebody else is rolling up the project, it returns 0 at once, or waits for them first.
     """
@@ -216,15 +220,24 @@ def roll_up_portion(project_id: int, *, wait: bool = False) -> int:
             return 0
         cursor.execute(TAKE_MARKS, [project_id, HOURS_PER_PORTION])
         marks = cursor.fetchall()
-        hours = sorted(hour.astimezone(UTC) for hour, _ in marks)
+        floor = _floor(cursor, project_id)
+        hours = sorted(at for hour, _ in marks if (at := hour.astimezone(UTC)) >= floor)
         if hours:
             days = sorted({hour.date() for hour in hours})
             stretches = union(Stretch(hour, hour + HOUR) for hour in hours)
             _write_hours(cursor, project_id, hours, stretches)
             _write_summary(cursor, HOUR_SLICES, project_id, hours, stretches)
             _write_summary(cursor, DAYS, project_id, days, [_whole_day(day) for day in days])
+        if marks:
             cursor.execute(DROP_MARKS, [[mark for _, ids in marks for mark in ids]])
-    return len(hours)
+    return len(marks)
+
+
+def _floor(cursor: CursorWrapper, project_id: int) -> datetime:
+    """The first moment from which on the project's spans are all there; records of earlier hours are not written."""
+    cursor.execute(FLOOR, [project_id])
+    row = cursor.fetchone()
+    return row[0] if row and row[0] is not None else datetime.min.replace(tzinfo=UTC)
 
 
 def rebuild(project_id: int, *, first: date, last: date, now: datetime) -> int:
