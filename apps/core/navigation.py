@@ -44,6 +44,7 @@ RAIL = (
             Page(_("Quality"), "quality"),
             Page(_("Retrieval"), "retrieval"),
             Page(_("Agents"), "agents"),
+            Page(_("Review queue"), "review"),
         ),
     ),
     Group(

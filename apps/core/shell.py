@@ -6,7 +6,7 @@ The app that knows projects puts a `Shell` on the request as `request.shell`; te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 ALL_ENVIRONMENTS = "all"
@@ -35,3 +35,19 @@ class Shell:
     environments: tuple[str, ...] = ()
     environment: str = ALL_ENVIRONMENTS
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+WaitingCount = Callable[[int], int]
+"""Given a project's number, how many things wait there."""
+
+_waiting: dict[str, WaitingCount] = {}
+
+
+def count_on_rail(url_name: str, count: WaitingCount) -> None:
+    """Let the rail show beside this page how many things wait on it; apps say so when they start."""
+    _waiting[url_name] = count
+
+
+def waiting_counts(project_id: int) -> dict[str, int]:
+    """How many things wait on which page of the project."""
+    return {url_name: count(project_id) for url_name, count in _waiting.items()}

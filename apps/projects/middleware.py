@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.models import User
-from apps.core.shell import ProjectLink, Shell
+from apps.core.shell import ProjectLink, Shell, waiting_counts
 from apps.projects import selectors
 from apps.projects.access import LAST_PROJECT
 from apps.projects.models import Project
@@ -48,6 +48,7 @@ def build_shell(request: HttpRequest) -> Shell | None:
         environments=()
         if project is None
         else tuple(environment.slug for environment in selectors.list_environments(project)),
+        counts={} if project is None else waiting_counts(project.pk),
     )
 
 
