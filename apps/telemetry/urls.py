@@ -2,8 +2,11 @@
 
 from django.urls import path
 
+from apps.telemetry.api import foreign_scores
+from apps.telemetry.api import review as review_api
+from apps.telemetry.api import scores as scores_api
 from apps.telemetry.api import traces as api
-from apps.telemetry.views import sample, traces
+from apps.telemetry.views import feedback, review, sample, traces
 
 urlpatterns = [
     path("sample", sample.sample_create, name="sample_create"),
@@ -12,6 +15,28 @@ urlpatterns = [
     path("p/<slug:project>/traces", traces.traces, name="traces"),
     path("p/<slug:project>/traces/<str:trace_id>.json", traces.trace_json, name="trace_json"),
     path("p/<slug:project>/traces/<str:trace_id>", traces.trace, name="trace"),
+    path("p/<slug:project>/traces/<str:trace_id>/review", review.trace_review, name="trace_review"),
+    path("p/<slug:project>/review", review.review, name="review"),
+    path("p/<slug:project>/review/rules", review.review_rules_page, name="review_rules"),
+    path("p/<slug:project>/review/rules/<uuid:rule>/remove", review.review_rule_remove, name="review_rule_remove"),
+    path("p/<slug:project>/review/dismiss", review.review_dismiss, name="review_dismiss"),
+    path("p/<slug:project>/review/<uuid:item>", review.review_item, name="review_item"),
+    path("p/<slug:project>/review/<uuid:item>/claim", review.review_claim, name="review_claim"),
+    path("p/<slug:project>/review/<uuid:item>/skip", review.review_skip, name="review_skip"),
+    path("p/<slug:project>/review/<uuid:item>/free", review.review_free, name="review_free"),
+    path("p/<slug:project>/review/<uuid:item>/note", review.review_note, name="review_note"),
+    path("api/v1/review-items", review_api.ReviewItemsApi.as_view(), name="api_review_items"),
+    path("api/v1/review-items/<uuid:item>", review_api.ReviewItemApi.as_view(), name="api_review_item"),
+    path("api/v1/review-items/<uuid:item>/decide", review_api.DecideApi.as_view(), name="api_review_decide"),
+    path("api/v1/review-items/<uuid:item>/dismiss", review_api.DismissApi.as_view(), name="api_review_dismiss"),
+    path("api/v1/traces/<str:trace_id>/notes", review_api.NotesApi.as_view(), name="api_trace_notes"),
+    path("f/<str:token>", feedback.feedback_page, name="feedback"),
+    path("api/v1/scores", scores_api.ScoresApi.as_view(), name="api_scores"),
+    path("api/public/scores", foreign_scores.LangfuseScoresApi.as_view(), name="langfuse_scores"),
+    path("api/public/ingestion", foreign_scores.LangfuseIngestionApi.as_view(), name="langfuse_ingestion"),
+    path("api/v1/private/traces/feedback-scores", foreign_scores.OpikScoresApi.as_view(), name="opik_trace_scores"),
+    path("api/v1/private/spans/feedback-scores", foreign_scores.OpikSpanScoresApi.as_view(), name="opik_span_scores"),
+    path("api/v1/feedback-links", scores_api.FeedbackLinksApi.as_view(), name="api_feedback_links"),
     path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
     path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
     path("api/v1/metrics", api.MetricsApi.as_view(), name="api_metrics"),
