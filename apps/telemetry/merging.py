@@ -29,6 +29,7 @@ GREATEST = (
     "client_cost_usd",
     "parent_span_id",
     "streamed",
+    "attempts",
     "digest",
 )
 FULLEST = (

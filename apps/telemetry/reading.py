@@ -51,6 +51,7 @@ class Reading(msgspec.Struct):
     response_id: str | None = None
     call_id: str | None = None
     scope: str | None = None
+    attempts: int | None = None
     ttft_ms: float | None = None
     finish_reason: str | None = None
     streamed: bool | None = None

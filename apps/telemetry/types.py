@@ -45,6 +45,7 @@ class SpanRecord(msgspec.Struct, gc=False):
     Tokens: `input_tokens` includes cached ones, `output_tokens` includes reasoning ones. Lengths are milliseconds.
     `response_id` is the provider's id of its answer, `call_id` the sending client's own id of the call, `scope` the
     instrumentation that made the span: together they tell two reports of one call by different clients.
+    `attempts` is how often the provider was asked within the span: more than once where a client tried again.
     """
 
     project_id: int
@@ -91,6 +92,7 @@ class SpanRecord(msgspec.Struct, gc=False):
     response_id: str = ""
     call_id: str = ""
     scope: str = ""
+    attempts: int = 1
     tags: list[str] = []
     flags: list[str] = []
     payload: Payload | None = None

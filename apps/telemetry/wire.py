@@ -39,6 +39,7 @@ MAX_SAMPLE_CHARS = 2_000
 MAX_AHEAD = timedelta(minutes=15)
 
 Count = Annotated[int, Meta(ge=0, le=10**12)]
+Attempts = Annotated[int, Meta(ge=1, le=1_000)]
 # Clients measure in floats; lengths are kept as whole milliseconds.
 Milliseconds = Annotated[float, Meta(ge=0, le=10**12)]
 Kind = Literal["llm", "embedding", "retriever", "reranker", "tool", "agent", "chain"]
@@ -140,6 +141,7 @@ class NativeSpan(msgspec.Struct, forbid_unknown_fields=True):
     response_id: str | None = None
     call_id: str | None = None
     scope: str | None = None
+    attempts: Attempts | None = None
     tags: list[str] | None = None
     attributes: dict[str, Any] | None = None
 
@@ -448,6 +450,7 @@ def _clean(
         cache_write_tokens=span.cache_write_tokens,
         reasoning_tokens=span.reasoning_tokens,
         client_cost_usd=_money(span.cost_usd),
+        attempts=span.attempts or 1,
         tags=_tags(span.tags, flags),
         payload=_payload(span, flags),
         flags=sorted(flags),

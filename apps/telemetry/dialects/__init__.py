@@ -31,6 +31,7 @@ DIALECTS = (
     openinference.DIALECT,
     openllmetry.DIALECT,
     vercel.DIALECT,
+    vercel.DIALECT_7,
     langfuse.DIALECT,
     mlflow.DIALECT,
     litellm.DIALECT,

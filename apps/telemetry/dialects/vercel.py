@@ -6,6 +6,7 @@ Its outer spans (`ai.generateText`) repeat the usage of the calls within them an
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from apps.telemetry.dialects import content
@@ -20,6 +21,9 @@ KINDS = {
     "toolCall": "tool",
 }
 """By the last word of `ai.operationId`; any other operation is a chain."""
+
+ATTEMPTS = re.compile(r"Failed after (\d{1,4}) attempts\.")
+MAX_ATTEMPTS = 1_000
 
 FIRST, EARLY, LATE, LAST = 35, 46, 60, 75
 
@@ -68,6 +72,15 @@ def _answer(draft: Draft, calls: list[Any], thought: str | None) -> None:
         ]
     draft.fields["output"] = [message]
 
+
+def _attempts(draft: Draft) -> None:
+    """Version 7 has one span for a call and all its retries; how many there were stands in the error's message."""
+    told = ATTEMPTS.match(draft.span.status_message)
+    if told:
+        draft.add("attempts", min(int(told[1]), MAX_ATTEMPTS))
+
+
+DIALECT_7 = Dialect(name="vercel-7", sources=(), scopes=("gen_ai",), finish=_attempts)
 
 DIALECT = Dialect(
     name="vercel",

@@ -63,6 +63,7 @@ class Span(SpanKey):
     response_id = models.TextField()
     call_id = models.TextField()
     scope = models.TextField()
+    attempts = models.SmallIntegerField()
     tags = ArrayField(models.TextField())
     flags = ArrayField(models.TextField())
 

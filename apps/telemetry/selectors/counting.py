@@ -48,7 +48,8 @@ MANY_STRETCHES = 8
 """Up to so many stretches of spans are read one by one: the planner picks the partitions of each."""
 
 CALLS = sql.SQL(
-    "SELECT started_at, status, cost_usd, environment, feature, provider, model, prompt_name, prompt_version, source, "
+    "SELECT started_at, CASE WHEN finish_reason = 'error' THEN 'error' ELSE status END AS status, cost_usd, "
+    "environment, feature, provider, model, prompt_name, prompt_version, source, "
     "latency_ms, ttft_ms, input_tokens, output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens "
     "FROM telemetry_span"
 )
