@@ -243,10 +243,6 @@ def _whole(decoder: msgspec.json.Decoder[Any], body: bytes, name: str) -> Any:
         raise Undecodable(f"The body is not an {name} in JSON: it is nested too deeply.") from error
 
 
-class _Nan:
-    """NaN or an infinity that came as a bare word or a number beyond all floats."""
-
-
 def _made_strict(raw: bytes) -> bytes:
     """The JSON with NaN and infinity as the strings that OTLP has for them, and lone surrogates as NUL.
 
@@ -281,12 +277,10 @@ def _opened(decoder: msgspec.json.Decoder[Any], item: msgspec.Raw) -> Any:
     except RecursionError as error:
         raise Unreadable("too_deep", "It is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as strict:
-        if not isinstance(strict, msgspec.ValidationError):
-            try:
-                return decoder.decode(_made_strict(bytes(item)))
-            except (ValueError, RecursionError):
-                pass
-        raise Unreadable("undecodable", f"It cannot be decoded: {strict}.") from strict
+        try:
+            return decoder.decode(_made_strict(bytes(item)))
+        except (ValueError, RecursionError):
+            raise Unreadable("undecodable", f"It cannot be decoded: {strict}.") from strict
 
 
 def _read_span(span: JsonSpan) -> OtlpSpan:

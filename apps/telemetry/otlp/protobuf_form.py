@@ -136,20 +136,24 @@ def _span_groups(body: bytes) -> list[tuple[Origin, Any]]:
     """The spans of each scope, still encoded, with what they have in common."""
     try:
         groups = []
-        total = 0
-        for raw_resource in _trace_request.FromString(body).resource_spans:
+        for raw_resource in _few(_trace_request.FromString(body).resource_spans):
             of_resource = _resource_spans.FromString(raw_resource)
             flags: set[str] = set()
             resource = _attributes(of_resource.resource.attributes, flags)
-            for raw_scope in of_resource.scope_spans:
+            for raw_scope in _few(of_resource.scope_spans):
                 of_scope = _scope_spans.FromString(raw_scope)
                 scope = of_scope.scope
                 groups.append((origin_of(scope.name, scope.version, resource, set(flags)), of_scope.spans))
-                total += 1
-                refuse_attack(total)
-    except (DecodeError, Unreadable) as error:
+                refuse_attack(len(groups))
+    except DecodeError as error:
         raise Undecodable("The body is not an ExportTraceServiceRequest in protobuf.") from error
     return groups
+
+
+def _few(raws: Any) -> Any:
+    """The groups of a request, if they are not too many. Raises TooManyItems."""
+    refuse_attack(len(raws))
+    return raws
 
 
 def _read_span(raw: bytes) -> OtlpSpan:
@@ -253,11 +257,11 @@ def read_logs(body: bytes) -> list[OtlpLog]:
     """As `apps.telemetry.otlp.read_logs`."""
     logs: list[OtlpLog] = []
     try:
-        for raw_resource in _logs_request.FromString(body).resource_logs:
+        for raw_resource in _few(_logs_request.FromString(body).resource_logs):
             of_resource = _resource_logs.FromString(raw_resource)
             flags: set[str] = set()
             resource = _attributes(of_resource.resource.attributes, flags)
-            for raw_scope in of_resource.scope_logs:
+            for raw_scope in _few(of_resource.scope_logs):
                 of_scope = _scope_logs.FromString(raw_scope)
                 refuse_attack(len(logs) + len(of_scope.log_records))
                 origin = origin_of(of_scope.scope.name, of_scope.scope.version, resource, set(flags))
@@ -287,8 +291,8 @@ def _read_log(raw: bytes) -> OtlpLog:
 def acknowledge_metrics(body: bytes) -> None:
     """As `apps.telemetry.otlp.acknowledge_metrics`; the metrics themselves are not decoded."""
     try:
-        for raw_resource in _metrics_request.FromString(body).resource_metrics:
-            for raw_scope in _resource_metrics.FromString(raw_resource).scope_metrics:
+        for raw_resource in _few(_metrics_request.FromString(body).resource_metrics):
+            for raw_scope in _few(_resource_metrics.FromString(raw_resource).scope_metrics):
                 _scope_metrics.FromString(raw_scope)
     except DecodeError as error:
         raise Undecodable("The body is not an ExportMetricsServiceRequest in protobuf.") from error
