@@ -75,15 +75,18 @@ def tree(pairs: Iterable[tuple[str, Any]]) -> tuple[dict[int, dict[str, Any]], d
 
     The rest of each name is left flat: `{0: {"role": ..., "tool_calls.1.name": ...}}`.
     """
-    items: dict[int, dict[str, Any]] = {}
+    items: dict[str, dict[str, Any]] = {}
     others: dict[str, Any] = {}
     for name, value in pairs:
         head, _, rest = name.partition(".")
-        if head.isascii() and head.isdigit() and len(head) < 7 and rest:
-            items.setdefault(int(head), {})[rest] = value
+        item = items.get(head)
+        if item is not None and rest:
+            item[rest] = value
+        elif rest and head.isascii() and head.isdigit() and len(head) < 7:
+            items[head] = {rest: value}
         else:
             others[name] = value
-    return dict(sorted(items.items())), others
+    return {number: items[head] for number, head in sorted((int(head), head) for head in items)}, others
 
 
 def under(item: Mapping[str, Any], prefix: str) -> dict[int, dict[str, Any]]:

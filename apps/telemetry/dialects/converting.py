@@ -37,6 +37,8 @@ _SUFFIX = re.compile(
 def text(value: Any) -> str | None:
     """A text that says something, a number as text; not what a scrubber put in its place."""
     if isinstance(value, str):
+        if value[:1] > "[":  # most texts begin with a letter
+            return value
         return None if not value or value.isspace() or value.startswith(SCRUBBED) else value
     if isinstance(value, bool) or value is None:
         return None

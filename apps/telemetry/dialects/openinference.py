@@ -57,7 +57,12 @@ def _invocation(value: Any) -> dict[str, Any]:
     return {field: one for field, one in found.items() if one is not None}
 
 
+_SIMPLE = {"message.role", "message.content"}
+
+
 def _message(item: Mapping[str, Any]) -> dict[str, Any]:
+    if item.keys() <= _SIMPLE:
+        return {"role": item.get("message.role") or "assistant", "content": item.get("message.content")}
     given = {name.removeprefix("message."): value for name, value in item.items()}
     message: dict[str, Any] = {"role": given.get("role") or "assistant"}
     parts = [_part(one) for one in content.under(given, "contents.").values()]

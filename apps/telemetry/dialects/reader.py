@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects import metadata
-from apps.telemetry.dialects.content import finish_of
+from apps.telemetry.dialects.content import documents, finish_of, is_documents
 from apps.telemetry.dialects.table import Convert, Dialect, Draft, Family
 from apps.telemetry.otlp import OtlpEvent, OtlpSpan
 from apps.telemetry.reading import Reading
@@ -21,6 +21,7 @@ MAX_NAMES = 10_000
 CONTENT = frozenset({"input", "output", "documents", "system"})
 """Fields that are said twice by many clients; only the best source is kept."""
 
+RETRIEVALS = frozenset({"retriever", "reranker"})
 USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd")
 OWN = frozenset(Reading.__struct_fields__)
 
@@ -259,6 +260,8 @@ def _settle_content(draft: Draft) -> None:
     for field, events in (("input", "event_input"), ("output", "event_output")):
         if fields.get(events) is not None and field not in fields:
             fields[field] = fields[events]
+    if fields["kind"] in RETRIEVALS and "documents" not in fields and is_documents(fields.get("output")):
+        fields["documents"] = documents(fields.pop("output"))
     system = fields.pop("system", None)
     if system is not None:
         fields["input"] = to.with_system(system, fields.get("input"))
