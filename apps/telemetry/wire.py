@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from apps.telemetry.exported import take_back
 from apps.telemetry.reading import Reading
 from apps.telemetry.texts import clean_text, content, encode, short_attributes, short_text, sorted_json
 from apps.telemetry.types import (
@@ -317,6 +318,8 @@ def _decoded(raw: bytes) -> dict[str, Any]:
 
 def _record(raw: bytes, flags: set[str], project_id: int, received_at: datetime, keep_since: datetime) -> SpanRecord:
     span, unknown = _native(raw)
+    if unknown:
+        flags |= take_back(span, unknown)
     if unknown:
         span.attributes = {**(span.attributes or {}), **unknown}
     ids = Ids(

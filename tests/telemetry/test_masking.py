@@ -1,0 +1,275 @@
+"""Nothing that a project has masked reaches a table, and what cannot be masked in time is replaced whole."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from apps.core.errors import Invalid
+from apps.projects.models import Project
+from apps.projects.types import SYSTEM
+from apps.telemetry.masking import (
+    KINDS,
+    TIMED_OUT,
+    BadRule,
+    Masker,
+    OwnRule,
+    Rules,
+    check_rule,
+)
+from apps.telemetry.services.masking import change_masking, forget_rules
+from tests.factories import NOW
+from tests.telemetry.conftest import Intake, make_span, rows
+
+ALL = Masker(Rules(kinds=KINDS), b"pepper")
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("write to bob.o+x@mail.example.co.uk now", "write to [email] now"),
+        ("?to=bob%40example.com&x", "?to=[email]&x"),
+        ("call +49 30 1234567 or (555) 123-4567", "call [phone] or [phone]"),
+        ("0171 2345678, 06 12 34 56 78, 020 7946 0958", "[phone], [phone], [phone]"),
+        ("4111 1111 1111 1111 12/28", "[card] 12/28"),
+        ("5500-0000-0000-0004 and 378282246310005", "[card] and [card]"),
+        ("from 10.0.0.1 and fe80::1", "from [ip] and [ip]"),
+        ("sk-proj-abcdefghijklmnop1234", "[key]"),
+        ("AKIAIOSFODNN7EXAMPLE", "[key]"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "[key]"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc-_def", "[key]"),
+        ("Authorization: Bearer abcdefghijklmnop1234", "Authorization: Bearer [key]"),
+        ("postgres://admin:hunter2@db/x", "postgres://[key]@db/x"),
+        (f"pw_ingest_live_{'a' * 27}_abcdef", "[key]"),
+        ("a -----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- b", "a [key] b"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\ncut off", "[key]"),
+    ],
+)
+def test_replaces_what_it_finds(text: str, stored: str) -> None:
+    assert ALL.masked(text) == stored
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on 2026-11-23 at 10:00:00.123456, not 03/04/2026",
+        "v1.2.3 costs 3.14159265358979 and 1,234,567.89",
+        "id 550e8400-e29b-41d4-a716-446655440000 at 1732360000000000000",
+        "4111111111111112 is no card, nor is 1700000000000",
+        "@alice, see http://a:8000/b and sk-short",
+        "999.1.1.1 is no address",
+    ],
+)
+def test_leaves_alone_what_only_looks_like_it(text: str) -> None:
+    assert ALL.masked(text) == text
+
+
+@pytest.mark.parametrize("number", ["4242424242424242", "6011111111111117", "3530111333300000", "2223003122003222"])
+def test_tells_a_card_by_its_sum(number: str) -> None:
+    assert ALL.masked(number) == "[card]"
+    wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
+    assert "[card]" not in ALL.masked(wrong)
+
+
+def test_is_quick_where_nothing_matches() -> None:
+    masker = Masker(Rules(kinds=("key", "email", "card", "phone")), b"pepper")
+    text = ("The quick brown fox jumps over 13 lazy dogs, and so on; total 42.5 items in 2026. " * 13)[:1024]
+    best = min(_seconds(masker, text) for _ in range(20))
+    # 30 microseconds on a free machine; a full one is given room.
+    assert best < 100e-6, best
+
+
+def _seconds(masker: Masker, text: str) -> float:
+    start = time.perf_counter()
+    for _ in range(50):
+        masker.masked(text)
+    return (time.perf_counter() - start) / 50
+
+
+@pytest.mark.parametrize(
+    "part", ["a@", "4 ", "://a:", "eyJ", "a:", "1.1.", "0 1", "(0", "x@a.", "01/", "-----BEGIN RSA PRIVATE KEY-----"]
+)
+def test_takes_time_in_proportion_to_the_text(part: str) -> None:
+    text = (part * 100_000)[:100_000]
+    start = time.perf_counter()
+    ALL.masked(text)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(x+x+)+y", r"(?:a|aa)+$", r"(\w+\s?)+$", r"([a-z]+)*\d!"])
+def test_refuses_a_pattern_that_goes_back_and_forth(pattern: str) -> None:
+    with pytest.raises(BadRule):
+        check_rule(OwnRule("slow", pattern))
+
+
+@pytest.mark.parametrize("pattern", [r".*", r"x?", "", "[", "(", "a" * 501])
+def test_refuses_a_pattern_that_cannot_be_used(pattern: str) -> None:
+    with pytest.raises(BadRule):
+        check_rule(OwnRule("wrong", pattern))
+
+
+@pytest.mark.parametrize("pattern", [r"K-\d{6}", r"\bkunde\s+\d+\b", r"(?i)secret\w*", r"[A-Z]{2}\d{2}(?: ?\d{4}){4}"])
+def test_takes_an_ordinary_pattern(pattern: str) -> None:
+    check_rule(OwnRule("customer", pattern))
+
+
+def test_replaces_a_value_whole_when_time_runs_out() -> None:
+    """A pattern that passed the trial all the same: what matters is that nothing is stored unmasked, and soon."""
+    masker = Masker(Rules(own=(OwnRule("slow", r"(?:secret|secrets?)+z"),)), b"")
+    flags: set[str] = set()
+    start = time.perf_counter()
+    stored = [masker._text("secret" * 5_000 + "secrets" * 5_000, flags) for _ in range(50)]
+    slow = Masker(Rules(own=(OwnRule("slow", r"(b+b+)+c"),)), b"")
+    stored += [slow._text("b" * 5_000, flags) for _ in range(50)]
+    assert time.perf_counter() - start < 5
+    assert stored[-1] == TIMED_OUT
+    assert "mask_timed_out" in flags
+    assert not any("bbb" in text for text in stored)
+
+
+@pytest.fixture
+def masked(project: Project) -> Any:
+    """Set the project's rules."""
+
+    def change(**changes: Any) -> None:
+        settings = {"kinds": KINDS, "own": [], "capture": "on", "hashes_users": False} | changes
+        change_masking(project=project, actor=SYSTEM, now=NOW, **settings)
+        forget_rules()
+
+    yield change
+    forget_rules()
+
+
+SECRET = "bob@example.com"
+
+
+def _everything() -> str:
+    """All that is stored in any column of any table with content, as one text."""
+    tables = (
+        "telemetry_span", "telemetry_payload", "telemetry_logpart", "telemetry_search", "telemetry_score",
+        "telemetry_intakerejection",
+    )  # fmt: skip
+    return "\n".join(str(row) for table in tables for row in rows(f"SELECT t::text FROM {table} AS t"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stores_nothing_unmasked_whatever_field_it_came_in(intake: Intake, masked: Any) -> None:
+    masked(own=[OwnRule("customer", r"K-\d{6}")])
+    span = make_span(
+        name=f"answer {SECRET}",
+        status="error",
+        error_message=f"no {SECRET}",
+        input=[{"role": "user", "content": f"I am {SECRET}, K-123456"}],
+        output=f"hello {SECRET}",
+        documents=[{"id": "1", "content": f"of {SECRET}", "score": 0.5}],
+        attributes={"deep": {"list": [f"x {SECRET}", 4111111111111111]}, SECRET: 1, "http.password": "hunter2"},
+        customer=f"unknown field {SECRET}",
+    )
+    answer = intake.post([span, {"trace_id": SECRET}])
+    assert answer.status_code == 200
+    assert answer.json()["stored"] == 1
+    assert len(answer.json()["rejected"]) == 1
+    everything = _everything()
+    assert "bob@" not in everything
+    assert "K-123456" not in everything
+    assert "4111111111111111" not in everything
+    assert "hunter2" not in everything
+    ((content, flags),) = rows(
+        "SELECT input, flags FROM telemetry_payload JOIN telemetry_span USING (project_id, trace_id, span_id)"
+    )
+    assert content == '[{"role":"user","content":"I am [email], [customer]"}]'
+    assert "masked" in flags
+
+
+@pytest.mark.django_db(transaction=True)
+def test_leaves_a_project_without_rules_alone(intake: Intake) -> None:
+    forget_rules()
+    intake.post([make_span(input=f"I am {SECRET}")])
+    assert rows("SELECT input FROM telemetry_payload") == [(f"I am {SECRET}",)]
+    assert rows("SELECT flags FROM telemetry_span") == [([],)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sees_a_duplicate_of_what_was_masked(intake: Intake, masked: Any) -> None:
+    masked()
+    span = make_span(input=f"I am {SECRET}")
+    assert intake.post([span]).json()["stored"] == 1
+    assert intake.post([span]).json()["duplicates"] == 1
+    assert rows("SELECT input FROM telemetry_payload") == [("I am [email]",)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stores_no_content_when_capture_is_off(intake: Intake, masked: Any) -> None:
+    masked(kinds=[], capture="off")
+    intake.post(
+        [
+            make_span(
+                input="the whole story",
+                output={"answer": "story"},
+                documents=[{"id": "story-1", "content": "story", "score": 0.5}],
+                attributes={"gen_ai.prompt.0.content": "story", "note": "x" * 300 + "story", "retries": 2, "zone": "b"},
+            )
+        ]
+    )
+    assert "story" not in _everything()
+    ((content, answer, documents, attributes),) = rows(
+        "SELECT input, output, documents, attributes FROM telemetry_payload"
+    )
+    assert (content, answer, documents) == (None, None, '[{"score":0.5}]')
+    assert attributes == '{"input_chars":15,"output_chars":18,"retries":2,"zone":"b"}'
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sees_that_contents_are_equal_when_they_are_hashed(intake: Intake, masked: Any) -> None:
+    masked(kinds=[], capture="hashed")
+    intake.post([make_span(input="same"), make_span(input="same"), make_span(input="other")])
+    texts = [text for (text,) in rows("SELECT input FROM telemetry_payload")]
+    assert len(texts) == 3
+    assert len(set(texts)) == 2
+    assert all(text.startswith("[hashed ") for text in texts)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keeps_a_user_the_same_without_keeping_the_id(intake: Intake, masked: Any) -> None:
+    masked(kinds=[], hashes_users=True)
+    intake.post([make_span(user_id="alice-7", attributes={"enduser.id": "alice-7"}), make_span(user_id="alice-7")])
+    intake.post([make_span(user_id="carol-8")])
+    assert "alice-7" not in _everything()
+    users = [user for (user,) in rows("SELECT user_id FROM telemetry_span")]
+    assert len(users) == 3
+    assert len(set(users)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_holds_within_five_seconds_without_a_restart(intake: Intake, project: Project) -> None:
+    forget_rules()
+    intake.post([make_span(input=SECRET)])
+    change_masking(project=project, kinds=["email"], own=[], capture="on", hashes_users=False, actor=SYSTEM, now=NOW)
+    deadline = time.monotonic() + 6
+    while time.monotonic() < deadline:
+        span = make_span(input=SECRET)
+        intake.post([span])
+        ((text,),) = rows("SELECT input FROM telemetry_payload WHERE span_id = %s", bytes.fromhex(span["span_id"]))
+        if text == "[email]":
+            return
+        time.sleep(0.2)
+    pytest.fail("the new rules did not hold after six seconds")
+
+
+@pytest.mark.django_db
+def test_says_what_is_wrong_of_a_rule_and_saves_nothing(project: Project) -> None:
+    with pytest.raises(Invalid) as refused:
+        change_masking(
+            project=project,
+            kinds=[],
+            own=[OwnRule("slow", r"(a+)+$"), OwnRule("slow", "x")],
+            capture="on",
+            hashes_users=False,
+            actor=SYSTEM,
+            now=NOW,
+        )
+    assert "two rules named slow" in str(refused.value.details)
+    assert "too long" in str(refused.value.details)
+    assert rows("SELECT * FROM telemetry_maskingsettings") == []
