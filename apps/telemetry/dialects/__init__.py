@@ -6,10 +6,12 @@ a span. Both take every value as it comes: one that cannot be read is left among
 
 from __future__ import annotations
 
-from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects import (
+    agents_openinference,
+    anthropic,
     langfuse,
     litellm,
+    llama_index,
     logfire,
     logs,
     mlflow,
@@ -19,6 +21,7 @@ from apps.telemetry.dialects import (
     otel_genai,
     vercel,
 )
+from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects.logs import LogReading
 from apps.telemetry.dialects.reader import Reader
 from apps.telemetry.otlp import OtlpLog, OtlpSpan
@@ -37,6 +40,9 @@ DIALECTS = (
     litellm.DIALECT,
     logfire.DIALECT,
     openlit.DIALECT,
+    anthropic.DIALECT,
+    agents_openinference.DIALECT,
+    llama_index.DIALECT,
 )
 """First ones are asked first for a field, where their tables give no other rank."""
 

@@ -66,7 +66,7 @@ def _read(call: Any) -> Reading | Refused:
         prompt_version=said.get("prompt_version"),
         user_id=_user(call, own) or said.get("user_id"),
         input=to.content(call.get("messages")),
-        streamed=to.flag(call.get("stream")),
+        streamed=bool(to.flag(call.get("stream"))) if "stream" in call else None,
         ttft_ms=_ttft(call),
         tags=_tags(call),
         attributes=_attributes(call, own, requester),
