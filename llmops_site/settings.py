@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "roll-up-dirty-hours": {"task": "telemetry.roll_up", "schedule": timedelta(seconds=10)},
     "digest-fresh-spans": {"task": "telemetry.digest", "schedule": timedelta(seconds=5)},
+    "summarise-facts": {"task": "telemetry.summarise_facts", "schedule": timedelta(seconds=20)},
     "settle-open-traces": {"task": "telemetry.settle", "schedule": timedelta(seconds=15)},
     "make-partitions-ahead": {"task": "telemetry.keep_partitions", "schedule": timedelta(hours=1)},
     "resume-samples": {"task": "telemetry.resume_samples", "schedule": timedelta(seconds=30)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core import clock
-from apps.telemetry.services import digesting, forgetting, partitions, rollups, sample, settling
+from apps.telemetry.services import digesting, fact_summaries, forgetting, partitions, rollups, sample, settling
 
 
 @shared_task(name="telemetry.load_sample")
@@ -56,3 +56,9 @@ def settle(**_newer: object) -> None:
 def digest(**_newer: object) -> None:
     """Look through what was stored since the last time: the search index, and facts of whole traces."""
     digesting.digest(now=clock.now())
+
+
+@shared_task(name="telemetry.summarise_facts")
+def summarise_facts(**_newer: object) -> None:
+    """Add up the facts of retrievals, tasks and tool runs of hours and days in which some changed."""
+    fact_summaries.summarise(now=clock.now())

@@ -499,9 +499,10 @@ def _tags(tags: list[str] | None, flags: set[str]) -> list[str]:
 
 def _payload(span: NativeSpan | Reading, flags: set[str]) -> Payload | None:
     attributes = span.attributes
-    if span.input is None and span.output is None and not span.documents and not attributes:
+    if span.input is None and span.output is None and span.documents is None and not attributes:
         return None
-    documents = span.documents[:MAX_DOCUMENTS] if span.documents else None
+    # A retrieval that found nothing says so with an empty list, which is not the same as saying nothing.
+    documents = span.documents[:MAX_DOCUMENTS] if span.documents is not None else None
     if documents is not None and span.documents is not None and len(documents) < len(span.documents):
         flags.add("truncated")
     return Payload(
@@ -509,6 +510,6 @@ def _payload(span: NativeSpan | Reading, flags: set[str]) -> Payload | None:
         output=content(span.output, flags),
         input_is_json=span.input is not None and not isinstance(span.input, str),
         output_is_json=span.output is not None and not isinstance(span.output, str),
-        documents=sorted_json(documents, flags) if documents else None,
+        documents=sorted_json(documents, flags) if documents is not None else None,
         attributes=sorted_json(dict(short_attributes(attributes, flags)), flags) if attributes else None,
     )

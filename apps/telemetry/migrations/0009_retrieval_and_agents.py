@@ -79,10 +79,11 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("project_id", models.BigIntegerField()),
-                ("day", models.DateField()),
+                ("hours", models.SmallIntegerField()),
+                ("start", models.DateTimeField()),
             ],
             options={
-                "indexes": [models.Index(fields=["project_id", "day"], name="telemetry_factmark_day")],
+                "indexes": [models.Index(fields=["project_id", "start"], name="telemetry_factmark_start")],
             },
         ),
         migrations.CreateModel(
@@ -92,6 +93,7 @@ class Migration(migrations.Migration):
                 ("project_id", models.BigIntegerField()),
                 ("subject", models.TextField()),
                 ("hours", models.SmallIntegerField()),
+                ("slice", models.TextField()),
                 ("start", models.DateTimeField()),
                 ("environment", models.TextField()),
                 ("feature", models.TextField()),
@@ -106,6 +108,7 @@ class Migration(migrations.Migration):
                         models.F("project_id"),
                         models.F("subject"),
                         models.F("hours"),
+                        models.F("slice"),
                         models.F("start"),
                         models.F("environment"),
                         models.F("feature"),

@@ -133,14 +133,17 @@ class ToolRun(SpanFact):
 
 
 class FactSummary(models.Model):
-    """The facts of one subject (`tallies.Subject`) in one stretch of 6 or 24 hours of UTC, added up.
+    """The facts of one subject (`tallies.Subject`) in one stretch of 1, 6 or 24 hours of UTC, added up.
 
-    `counts` and `histograms` are in the order of the subject's names; see `tallies`.
+    `slice` says what is told apart beside the environment: nothing (`all`), the `feature`, the `name`, or both
+    (`full`, which is not kept by the hour). `counts` and `histograms` are in the order of the subject's names; see
+    `tallies`.
     """
 
     project_id = models.BigIntegerField()
     subject = models.TextField()
     hours = models.SmallIntegerField()
+    slice = models.TextField()
     start = models.DateTimeField()
     environment = models.TextField()
     feature = models.TextField()
@@ -155,6 +158,7 @@ class FactSummary(models.Model):
                 "project_id",
                 "subject",
                 "hours",
+                "slice",
                 "start",
                 "environment",
                 "feature",
@@ -165,12 +169,15 @@ class FactSummary(models.Model):
 
 
 class FactMark(models.Model):
-    """A UTC day whose facts changed since its summaries were written. Only ever appended, with the facts."""
+    """A stretch of 1, 6 or 24 hours whose summaries are to be written anew. Only ever appended: one for an hour with
+    the facts that changed, the longer ones when the hour's are written.
+    """
 
     project_id = models.BigIntegerField()
-    day = models.DateField()
+    hours = models.SmallIntegerField()
+    start = models.DateTimeField()
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["project_id", "day"], name="telemetry_factmark_day")
+            models.Index(fields=["project_id", "start"], name="telemetry_factmark_start")
         ]
