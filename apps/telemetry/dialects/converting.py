@@ -191,6 +191,15 @@ def _depth(value: str) -> int:
     return deepest
 
 
+def is_json(value: Any) -> bool:
+    """Whether a value can be written as JSON; lone surrogates, which some parsers let pass, cannot."""
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
+        return False
+    return True
+
+
 def pick(value: Any, *path: str) -> Any:
     """What lies at a path of names within dictionaries, None if there is nothing."""
     for name in path:

@@ -63,6 +63,8 @@ def _message(draft: Draft, event: OtlpEvent) -> bool:
         name: value for name, value in sent.items() if name not in {"gen_ai.system", "gen_ai.event.content"}
     }
     said = assemble([LogRecord(event.name, to.EPOCH, body, sent)])
+    if not to.is_json([said.input, said.output]):
+        return False
     for field, several in (("event_input", said.input), ("event_output", said.output)):
         known = draft.fields.get(field)
         if several:
