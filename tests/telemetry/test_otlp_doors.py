@@ -542,3 +542,24 @@ def test_only_a_key_of_the_right_project_stores_there(exporter: Exporter, other_
     key = factories.make_key(other_project, Scope.INGEST, created_by=charlie)
     exporter.export(span, key=key)
     assert rows("SELECT count(*), count(DISTINCT project_id) FROM telemetry_span") == [(2, 2)]
+
+
+def test_takes_what_the_agents_sdk_exports(exporter: Exporter) -> None:
+    trace = {"object": "trace", "id": "trace_" + "a1" * 16, "workflow_name": "support"}
+    span = {
+        "object": "trace.span",
+        "id": "span_" + "b2" * 12,
+        "trace_id": trace["id"],
+        "parent_id": None,
+        "started_at": "2026-11-23T12:00:00.000000+00:00",
+        "ended_at": "2026-11-23T12:00:01.500000+00:00",
+        "span_data": {"type": "function", "name": "find_order", "input": "{}", "output": "found"},
+        "error": None,
+    }
+    answer = exporter.send(json.dumps({"data": [trace, span, 7]}).encode(), "json", path="/v1/traces/ingest")
+    assert answer.status_code == 200, answer.content
+    assert ("tool", "find_order") in rows("SELECT kind, tool_name FROM telemetry_span")
+    received, outcome, _rejected = account()
+    assert received == outcome
+    for body in (b"", b"{", b"[]", b"{}", b'{"data":7}', b'{"data":[null]}'):
+        assert exporter.send(body, "json", path="/v1/traces/ingest").status_code in {200, 400}

@@ -11,6 +11,7 @@ from apps.telemetry.doors.shared import Arrival, Malformed, TooMany, WrongMediaT
 from apps.telemetry.types import Batch, Outcome, Rejection
 
 
+@shared.noted
 async def telemetry(request: HotRequest) -> HotResponse:
     """Store spans and scores; 200 with the counts after the commit, or an error that says what to change or when to try
     again."""

@@ -19,6 +19,7 @@ Read = TypeVar("Read")
 TYPES = "Send OTLP with Content-Type: application/x-protobuf or application/json."
 
 
+@shared.noted
 async def traces(request: HotRequest) -> HotResponse:
     """Store spans; 200 after the commit, with a partial success when some were rejected."""
     arrival = await shared.arrive(request)
@@ -27,6 +28,7 @@ async def traces(request: HotRequest) -> HotResponse:
     return _answer("spans", encoding, await shared.store(batch))
 
 
+@shared.noted
 async def logs(request: HotRequest) -> HotResponse:
     """Store what records say of spans, messages and evaluations; acknowledge all others."""
     arrival = await shared.arrive(request)
@@ -35,6 +37,7 @@ async def logs(request: HotRequest) -> HotResponse:
     return _answer("log_records", encoding, await shared.store(batch))
 
 
+@shared.noted
 async def metrics(request: HotRequest) -> HotResponse:
     """Acknowledge metrics, which clients send along; our own figures come from the spans."""
     arrival = await shared.arrive(request)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.conf import settings
 from apps.core.doors import HotRequest, HotResponse, encode
 from apps.telemetry import wire
 from apps.telemetry.collecting import Collector
+from apps.telemetry.dialects import agents_native, litellm_callback
 from apps.telemetry.doors import shared
 from apps.telemetry.doors.native import answer
 from apps.telemetry.doors.shared import Arrival, Malformed, TooMany, WrongMediaType
@@ -22,26 +22,27 @@ from apps.telemetry.wire import Refused
 ReadBody = Callable[[Any], list[Reading | Refused]]
 
 
+@shared.noted
 async def agents(request: HotRequest) -> HotResponse:
     """Store what the tracing of the OpenAI Agents SDK exports."""
-    return await _take(request, "agents_native")
+    return await _take(request, agents_native.read_body)
 
 
+@shared.noted
 async def litellm(request: HotRequest) -> HotResponse:
     """Store what LiteLLM's generic callback tells of its calls."""
-    return await _take(request, "litellm_callback")
+    return await _take(request, litellm_callback.read_body)
 
 
-async def _take(request: HotRequest, dialect: str) -> HotResponse:
+async def _take(request: HotRequest, read_body: ReadBody) -> HotResponse:
     arrival = await shared.arrive(request)
     if shared.media_type(request) not in {*shared.JSON, ""}:
         raise WrongMediaType()
-    batch = await shared.read(request, partial(_read, dialect), arrival)
+    batch = await shared.read(request, partial(_read, read_body), arrival)
     return HotResponse(encode(answer(await shared.store(batch))))
 
 
-def _read(dialect: str, body: bytes, arrival: Arrival) -> Batch:
-    read_body: ReadBody = import_module(f"apps.telemetry.dialects.{dialect}").read_body
+def _read(read_body: ReadBody, body: bytes, arrival: Arrival) -> Batch:
     try:
         readings = read_body(wire.read_json(body))
     except wire.MalformedBody as error:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, wraps
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from apps.core import clock
-from apps.core.doors import HotRequest
+from apps.core.doors import HotRequest, HotResponse
 from apps.core.errors import DomainError, Unavailable
 from apps.core.threads import end_pool
 from apps.projects import authentication
 from apps.projects.types import KeyIdentity, Scope
+from apps.telemetry.services.intake import note_refusal, refusals
 from apps.telemetry.services.writer import Writer
 from apps.telemetry.texts import clean_text
 from apps.telemetry.types import Batch, Outcome
@@ -80,8 +81,26 @@ def stop() -> None:
     """Store what is waiting; called when the process is asked to end."""
     if writer.cache_info().currsize:
         writer().close(timeout=8)
+    refusals.write()
     if _threads.cache_info().currsize:
         end_pool(_threads(), workers=THREADS)
+
+
+Door = Callable[[HotRequest], Awaitable[HotResponse]]
+
+
+def noted(door: Door) -> Door:
+    """The door; whom it refuses, and why, is noted for the page on the intake's health."""
+
+    @wraps(door)
+    async def noting(request: HotRequest) -> HotResponse:
+        try:
+            return await door(request)
+        except DomainError as error:
+            note_refusal(request.headers, door=request.path, error=error, now=clock.now())
+            raise
+
+    return noting
 
 
 async def arrive(request: HotRequest) -> Arrival:
