@@ -270,7 +270,7 @@ def _score_id(said: str | None, content: list[Any]) -> UUID:
             return UUID(text)
         except ValueError:
             content = ["id", text]
-    return UUID(bytes=hashlib.blake2b(encode(content), digest_size=16, person=b"score").digest(), version=8)
+    return UUID(bytes=hashlib.blake2b(encode(content), digest_size=16, person=b"score").digest(), version=5)
 
 
 class Judgement(NamedTuple):
@@ -377,3 +377,27 @@ def read_body(body: bytes, *, max_items: int) -> tuple[list[msgspec.Raw] | list[
     if enveloped:
         return enveloped, False
     return wire.read_body(b'{"scores":[' + body + b"]}", max_items=max_items).scores, True
+
+
+# --- Figures ------------------------------------------------------------------------------------------------
+
+
+class ScorePoint(NamedTuple):
+    """The scores of one name in one interval and group; `at` is None when the range is not cut.
+
+    `count` counts all of them, `valued` those with a number, of which are the sum and the bounds.
+    """
+
+    name: str
+    at: datetime | None
+    group: tuple[str, ...]
+    count: int
+    valued: int
+    total: float
+    lowest: float | None
+    highest: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the numbers, which of zeros and ones is the share of ones; None without any."""
+        return self.total / self.valued if self.valued else None

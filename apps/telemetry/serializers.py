@@ -138,7 +138,7 @@ class NamesField(serializers.Field[list[str], Any, list[str], Any]):
 class MetricsQuery(serializers.Serializer[Any]):
     """Which figures, of which calls, cut and grouped how."""
 
-    metric = NamesField(help_text=f"one or more of {', '.join(metrics.METRICS)}")
+    metric = NamesField(help_text=f"one or more of {', '.join(metrics.KNOWN)}")
     group_by = NamesField(required=False, default=list, help_text=f"up to two of {', '.join(Dimension)}")
     interval = serializers.ChoiceField(
         required=False,
@@ -160,7 +160,7 @@ class MetricsQuery(serializers.Serializer[Any]):
     def validate_metric(self, names: list[str]) -> list[str]:
         """At least one, all of them known."""
         if not names:
-            raise serializers.ValidationError(f"Name at least one of {', '.join(metrics.METRICS)}.")
+            raise serializers.ValidationError(f"Name at least one of {', '.join(metrics.KNOWN)}.")
         problems = [problem for name in names if (problem := metrics.why_not(name))]
         if problems:
             raise serializers.ValidationError(problems)

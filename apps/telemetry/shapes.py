@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from apps.core import money
-from apps.telemetry.selectors.traces import SpanView, Totals, Trace, TraceSummary
+from apps.telemetry.selectors.one_trace import Totals, Trace
+from apps.telemetry.selectors.scores import ScoreView
+from apps.telemetry.selectors.spans import SpanView
+from apps.telemetry.selectors.traces import TraceSummary
 
+SCORE_DIMENSIONS = ("environment", "feature", "provider", "model", "prompt_version")
 IDS = ("trace_id", "span_id", "parent_span_id")
 TIMES = ("started_at", "ended_at")
 TEXTS = (
     "kind", "name", "status", "error_type", "error_message", "environment", "feature", "service", "user_id",
     "session_id", "provider", "request_model", "response_model", "finish_reason", "prompt_name", "prompt_version",
-    "tool_name", "agent_name", "source",
+    "tool_name", "agent_name", "source", "response_id", "scope",
 )  # fmt: skip
 NUMBERS = (
     "latency_ms", "ttft_ms", "streamed", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
@@ -43,21 +48,22 @@ def span_shape(span: SpanView) -> dict[str, Any]:
     }
 
 
-def trace_shape(trace: Trace) -> dict[str, Any]:
+def trace_shape(trace: Trace, scores: Sequence[ScoreView]) -> dict[str, Any]:
     """One trace: what it is about, its spans in the order of the tree, its scores and what it adds up to."""
     return {
         "trace_id": trace.trace_id,
         "started_at": _time(trace.started_at),
         "ended_at": _time(trace.ended_at),
         "status": trace.status,
-        "environment": trace.root.environment,
+        "environment": trace.first("environment"),
         **{
             name: trace.first(name) or None
             for name in ("user_id", "session_id", "feature", "prompt_name", "prompt_version")
         },
         "spans": [span_shape(span) for span in trace.spans],
-        "scores": [],
+        "scores": [score_shape(score) for score in scores],
         "totals": totals_shape(trace.totals),
+        "truncated": trace.is_cut,
     }
 
 
@@ -78,3 +84,15 @@ def summary_shape(trace: TraceSummary) -> dict[str, Any]:
 
 def _time(moment: Any) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def score_shape(score: ScoreView) -> dict[str, Any]:
+    """One score; what was not said, and what it is grouped by as long as that is not known, is null."""
+    values = dataclasses.asdict(score)
+    texts = ("session_id", "label", "comment", "user_id", *SCORE_DIMENSIONS)
+    return {
+        "id": str(values.pop("score_id")),
+        **values,
+        **{name: values[name] or None for name in texts},
+        **{name: _time(values[name]) for name in ("at", "received_at")},
+    }

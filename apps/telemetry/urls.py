@@ -6,16 +6,23 @@ from apps.telemetry.api import foreign_scores
 from apps.telemetry.api import review as review_api
 from apps.telemetry.api import scores as scores_api
 from apps.telemetry.api import traces as api
-from apps.telemetry.views import feedback, review, sample, traces
+from apps.telemetry.views import feedback, one_trace, review, sample, saved_views, sessions, traces, users
 
 urlpatterns = [
     path("sample", sample.sample_create, name="sample_create"),
     path("p/<slug:project>/sample", sample.sample, name="sample"),
     path("p/<slug:project>/sample/remove", sample.sample_remove, name="sample_remove"),
     path("p/<slug:project>/traces", traces.traces, name="traces"),
-    path("p/<slug:project>/traces/<str:trace_id>.json", traces.trace_json, name="trace_json"),
-    path("p/<slug:project>/traces/<str:trace_id>", traces.trace, name="trace"),
+    path("p/<slug:project>/traces/<str:trace_id>.json", one_trace.trace_json, name="trace_json"),
+    path("p/<slug:project>/traces/<str:trace_id>", one_trace.trace, name="trace"),
     path("p/<slug:project>/traces/<str:trace_id>/review", review.trace_review, name="trace_review"),
+    path("p/<slug:project>/sessions", sessions.sessions, name="sessions"),
+    path("p/<slug:project>/sessions/one", sessions.session, name="session"),
+    path("p/<slug:project>/users", users.users, name="users"),
+    path("p/<slug:project>/users/one", users.user, name="user"),
+    path("p/<slug:project>/views", saved_views.saved_views, name="saved_views"),
+    path("p/<slug:project>/views/<uuid:view>/change", saved_views.saved_view_change, name="saved_view_change"),
+    path("p/<slug:project>/views/<uuid:view>/delete", saved_views.saved_view_delete, name="saved_view_delete"),
     path("p/<slug:project>/review", review.review, name="review"),
     path("p/<slug:project>/review/rules", review.review_rules_page, name="review_rules"),
     path("p/<slug:project>/review/rules/<uuid:rule>/remove", review.review_rule_remove, name="review_rule_remove"),

@@ -14,10 +14,14 @@ from apps.core.clock import zone_named
 from apps.core.errors import Invalid
 from apps.projects.access import ApiRequest, ProjectApi
 from apps.projects.types import Role, Scope
-from apps.telemetry.figures import Dimension, FigureRow, FigureTable, Filters, Interval
-from apps.telemetry.metrics import is_length, values_of
+from apps.telemetry import metrics
+from apps.telemetry.figures import Dimension, FigureRequest, FigureTable, Filters, Interval
+from apps.telemetry.filters import TraceFilter, read_prompt, read_score
+from apps.telemetry.search_words import read_search
 from apps.telemetry.selectors import traces
 from apps.telemetry.selectors.figures import read_figures
+from apps.telemetry.selectors.one_trace import get_trace
+from apps.telemetry.selectors.scores import read_points, scores_of_trace
 from apps.telemetry.serializers import (
     MetricsOutput,
     MetricsQuery,
@@ -42,8 +46,14 @@ FILTERS = {
     "status": "status",
     "user": "user_id",
     "session": "session_id",
-    "prompt": "prompt_name",
     "kind": "kind",
+    "tool": "tool_name",
+    "agent": "agent_name",
+    "tag": "tag",
+    "error_type": "error_type",
+    "min_latency_ms": "least_latency_ms",
+    "max_latency_ms": "most_latency_ms",
+    "min_cost_usd": "least_cost_usd",
 }
 """Query parameters, and the fields of a span that they name."""
 
@@ -77,8 +87,24 @@ def _range(query: dict[str, Any]) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _filter(query: dict[str, Any]) -> traces.TraceFilter:
-    return traces.TraceFilter(**{field: query[name] for name, field in FILTERS.items() if name in query})
+def _filter(query: dict[str, Any]) -> TraceFilter:
+    """What the query narrows by. Raises Invalid for a search without a word and for a score that is no comparison."""
+    given = {field: query[name] for name, field in FILTERS.items() if name in query}
+    prompt_name, prompt_version = read_prompt(query.get("prompt"))
+    text, score = read_search(query.get("text")), read_score(query.get("score"))
+    if "text" in query and text is None:
+        raise Invalid("`text` needs a word: letters or digits.")
+    if "score" in query and score is None:
+        raise Invalid("`score` compares a name with a number or a label, such as `thumbs<1` or `outcome=ok`.")
+    is_flagged = query.get("flagged") or None
+    return TraceFilter(
+        **given,
+        prompt_name=prompt_name,
+        prompt_version=prompt_version,
+        text=text,
+        score=score,
+        is_flagged=is_flagged,
+    )
 
 
 class TracesApi(ReadApi):
@@ -105,9 +131,11 @@ class TraceApi(ReadApi):
 
     @extend_schema(parameters=[OneTraceQuery], responses=TraceOutput)
     def get(self, request: ApiRequest, trace_id: str) -> Response:
-        """One trace with its spans and totals."""
+        """One trace with its spans, scores and totals; of a trace with more than 5,000 spans the first 5,000."""
         query = _asked(OneTraceQuery, request)
-        return Response(trace_shape(traces.get_trace(request.project.pk, trace_id, at=query.get("at"))))
+        trace = get_trace(request.project.pk, trace_id, at=query.get("at"))
+        spans = [span.span_id for span in trace.spans]
+        return Response(trace_shape(trace, scores_of_trace(request.project.pk, trace.trace_id, span_ids=spans)))
 
 
 class SpansApi(ReadApi):
@@ -134,7 +162,8 @@ class MetricsApi(ReadApi):
 
     @extend_schema(parameters=[MetricsQuery], responses=MetricsOutput)
     def get(self, request: ApiRequest) -> Response:
-        """Figures of calls (spans of kind llm or embedding that are counted), exact at the moment of asking.
+        """Figures of calls (spans of kind llm or embedding that are counted) and means of scores, exact at the moment
+        of asking.
 
         Percentiles are of the nearest rank, in whole milliseconds, and at most 0.5 % off. A cost is the sum of the
         calls with a known price; `unpriced_calls` says how many have none. At most 10,000 points.
@@ -144,23 +173,20 @@ class MetricsApi(ReadApi):
         interval = Interval(query["interval"])
         if interval is Interval.MINUTE and end - start > LONGEST_RANGE_OF_MINUTES:
             raise Invalid("A range cut into minutes may have 24 hours; take hours or a shorter range.")
-        table = read_figures(
-            request.project.pk,
-            start=start,
-            end=end,
-            group_by=tuple(query["group_by"]),
-            interval=interval,
-            filters=Filters(**{dimension.value: query.get(dimension.value) for dimension in Dimension}),
-            timezone=zone_named(request.project.timezone),
-            has_lengths=any(map(is_length, query["metric"])),
+        asked: dict[str, Any] = {
+            "start": start,
+            "end": end,
+            "group_by": tuple(query["group_by"]),
+            "interval": interval,
+            "filters": Filters(**{dimension.value: query.get(dimension.value) for dimension in Dimension}),
+            "timezone": zone_named(request.project.timezone),
+        }
+        wanted = query["metric"]
+        table = (
+            FigureTable.of_pieces(FigureRequest(**asked), [])
+            if all(map(metrics.is_score, wanted))
+            else read_figures(request.project.pk, **asked, has_lengths=any(map(metrics.is_length, wanted)))
         )
-        return Response({"items": [_point(row, table, query["metric"]) for row in _points(table)], "next": None})
-
-
-def _points(table: FigureTable) -> tuple[FigureRow, ...]:
-    return table.rows if table.request.group_by else table.series
-
-
-def _point(row: FigureRow, table: FigureTable, metrics: list[str]) -> dict[str, Any]:
-    group = {dimension.value: value for dimension, value in zip(table.request.group_by, row.group, strict=False)}
-    return {"at": row.at, "group": group, "metrics": values_of(row, metrics)}
+        names = metrics.score_names(wanted)
+        found = read_points(request.project.pk, **asked, names=names) if names else []
+        return Response({"items": metrics.points(table, found, wanted), "next": None})

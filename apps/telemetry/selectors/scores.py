@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.telemetry.figures import Dimension, Filters, Interval, bucket_starts
+from apps.telemetry.scoring import ScorePoint
 from apps.telemetry.selectors.traces import BadCursor
 
 MOST_OF_TRACE = 500
@@ -184,28 +185,6 @@ def score_names(project_id: int) -> list[str]:
 
 
 # --- Figures ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ScorePoint:
-    """The scores of one name in one interval and group; `at` is None when the range is not cut.
-
-    `count` counts all of them, `valued` those with a number; the mean and the bounds are of these, None without any.
-    """
-
-    name: str
-    at: datetime | None
-    group: tuple[str, ...]
-    count: int
-    valued: int
-    total: float
-    lowest: float | None
-    highest: float | None
-
-    @property
-    def mean(self) -> float | None:
-        """The mean of the numbers; of zeros and ones it is the share of ones."""
-        return self.total / self.valued if self.valued else None
 
 
 def read_points(
