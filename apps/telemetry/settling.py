@@ -5,7 +5,8 @@ spans beside an instrumentation's), and name the user once, on the outermost spa
 from all spans of a trace at once, so it does not depend on the order in which they arrived:
 
 - A call is counted once. Of spans that report the same call (the same response or call id, overlapping in time, made by
-  different instrumentations) one is counted; a model span around another model span is not counted, unless a tool, an
+  different instrumentations; or, of a call that failed before it had an id, a library's own span within the time of
+  another's) one is counted; a model span around another model span is not counted, unless a tool, an
   agent or a retrieval lies between them, since then it is another call.
 - Who and what for comes from the span, else from the nearest span above that says it, else from the trace's root, else
   from another report of the same call. What a span has from others is flagged, and so can be worked out anew.
@@ -41,6 +42,10 @@ LOOK_BACK = 8
 
 OWN_SPANS_OF_LIBRARIES = ("com.anthropic.sdk",)
 """Scopes of client libraries that report their own calls. They know the provider's own usage best."""
+
+PROVIDERS_OF_LIBRARIES = frozenset({"anthropic"})
+WITHIN = timedelta(milliseconds=100)
+"""How far a library's own span of a failed call may lie outside the span around it."""
 
 TRANSPARENT = CALL_KINDS | {"chain"}
 """The kinds of span through which a call may be wrapped; a call below any other span is a call of its own."""
@@ -138,6 +143,17 @@ def settle(spans: Sequence[Settled]) -> list[Settled]:
     return [span for span, old in zip(spans, before, strict=True) if _derived(span) != old]
 
 
+def has_no_id(span: Settled) -> bool:
+    """Whether it is a failed call without any id, of a provider whose library may report it a second time."""
+    return (
+        span.status == "error"
+        and not span.response_id
+        and not span.call_id
+        and span.provider in PROVIDERS_OF_LIBRARIES
+        and is_call(span)
+    )
+
+
 def entangled(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
     """Those of a batch's spans that others of the batch could say something about; all others are settled as they are.
 
@@ -145,7 +161,11 @@ def entangled(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
     """
     sizes = Counter((span.project_id, span.trace_id) for span in spans)
     ids = Counter(name for span in spans for name in {span.response_id, span.call_id} if name)
-    shared = {(span.project_id, span.trace_id) for span in spans if ids[span.response_id] > 1 or ids[span.call_id] > 1}
+    shared = {
+        (span.project_id, span.trace_id)
+        for span in spans
+        if ids[span.response_id] > 1 or ids[span.call_id] > 1 or has_no_id(span)
+    }
     return [
         span
         for span in spans
@@ -260,7 +280,32 @@ def _twins(spans: Sequence[Settled]) -> list[list[Settled]]:
                     for member in members[other]:
                         leader[id(member)] = one
                     members[one] += members.pop(other)
-    return [group for group in members.values() if len(group) > 1]
+    groups = [group for group in members.values() if len(group) > 1]
+    return groups + _failed_twins(spans)
+
+
+def _failed_twins(spans: Sequence[Settled]) -> list[list[Settled]]:
+    """Pairs of a library's own span and another's of one call that failed before it had an id, matched by time."""
+    silent = sorted(filter(has_no_id, spans), key=lambda span: (_place(span), span.trace_id))
+    own = [span for span in silent if span.scope.startswith(OWN_SPANS_OF_LIBRARIES)]
+    others = [span for span in silent if not span.scope.startswith(OWN_SPANS_OF_LIBRARIES)]
+    pairs = []
+    for inner in own:
+        outer = next((span for span in others if _holds(span, inner)), None)
+        if outer is not None:
+            others.remove(outer)
+            pairs.append([outer, inner])
+    return pairs
+
+
+def _holds(outer: Settled, inner: Settled) -> bool:
+    """Whether the one call lies within the other's time and asks the same of the same."""
+    return (
+        (outer.project_id, outer.provider, outer.kind) == (inner.project_id, inner.provider, inner.kind)
+        and (not outer.request_model or not inner.request_model or outer.request_model == inner.request_model)
+        and outer.client_started_at - WITHIN <= inner.client_started_at
+        and (inner.ended_at or inner.client_started_at) <= (outer.ended_at or outer.client_started_at) + WITHIN
+    )
 
 
 def _same_call(first: Settled, second: Settled) -> bool:

@@ -76,12 +76,22 @@ def test_does_not_take_an_embedding_for_a_wrapped_model_call() -> None:
 
 
 def test_counts_one_of_two_reports_of_a_call() -> None:
-    said = {"response_id": "chatcmpl-1"}
+    said: dict[str, Any] = {"response_id": "chatcmpl-1"}
     mine = span("mine", scope="opentelemetry.instrumentation.anthropic", user_id="user-42", output_tokens=28, **said)
     own = span("own", trace_id=OTHER_TRACE, at=5, scope="com.anthropic.sdk.python", output_tokens=27, **said)
     found = settled(mine, own)
     assert counted(found.values()) == {"own"}
     assert (found["own"].user_id, found["own"].flags) == ("user-42", ["environment_assumed", "user_id_inherited"])
+
+
+def test_counts_one_of_two_reports_of_a_call_that_failed_before_it_had_an_id() -> None:
+    failed: dict[str, Any] = {"status": "error", "provider": "anthropic", "request_model": "claude-sonnet-5"}
+    first = span("first", scope="opentelemetry.instrumentation.anthropic", lasts=500, **failed)
+    second = span("second", scope="opentelemetry.instrumentation.anthropic", at=5_000, lasts=500, **failed)
+    own = span("own", at=20, lasts=450, scope="com.anthropic.sdk.python", trace_id=OTHER_TRACE, **failed)
+    spans = [own, second, first]
+    settle(spans)
+    assert counted(spans) == {"own", "second"}
 
 
 def test_counts_both_when_one_client_repeats_an_id_or_the_calls_lie_apart() -> None:
@@ -245,6 +255,16 @@ def story() -> list[SpanRecord]:
         span("embed", "agent", at=3_000, kind="embedding", **usage),
         span("embed2", "embed", at=3_001, kind="embedding", **usage),
         span("failed", "agent", at=4_000, status="error", error_type="RateLimitError", request_model="gpt-4o"),
+        span("claude", at=5_000, status="error", provider="anthropic", scope="one"),
+        span(
+            "library",
+            at=5_010,
+            lasts=900,
+            status="error",
+            provider="anthropic",
+            scope="com.anthropic.sdk.python",
+            trace_id=b"l" * 16,
+        ),
     ]
 
 
@@ -275,10 +295,10 @@ def test_any_order_repetition_and_split_ends_in_the_same_trace_and_cost_records(
     spans = story()
     reference = told(spans, project, [])
     by_name = {row[0].rstrip(b".").decode(): row for row in reference[0]}
-    assert {name for name, row in by_name.items() if row[1]} == {"call", "twin", "embed2", "failed"}
+    assert {name for name, row in by_name.items() if row[1]} == {"call", "twin", "embed2", "failed", "library"}
     assert by_name["call"][2:8] == ("user-42", "sess-7", "support", "production", "answer", "3")
     assert by_name["twin"][2:5] == ("user-42", "sess-7", "support")
-    assert sum(row[6] for row in reference[1]) == 4
+    assert sum(row[6] for row in reference[1]) == 5
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(
@@ -330,10 +350,10 @@ def test_settles_later_what_a_dead_process_left(project: Project, monkeypatch: p
     assert settle_due(now=_marked_at()) == 0, "a mark that was just made is left to whoever made it"
     assert settle_due(now=_marked_at() + SECOND_LOOK) == 1
     assert rows("SELECT user_id FROM telemetry_span WHERE span_id = %s", b"call....") == [("user-42",)]
-    assert settle_due(now=_marked_at() + SECOND_LOOK) == 1, "the trace that tells of the same call"
+    assert settle_due(now=_marked_at() + SECOND_LOOK) == 2, "the traces that tell of the same calls"
     assert settle_due(now=_marked_at() + SECOND_LOOK) == 0
     assert forget_marks(now=_marked_at() + timedelta(days=1)) == 0
-    assert forget_marks(now=_marked_at() + timedelta(days=3)) == 2
+    assert forget_marks(now=_marked_at() + timedelta(days=3)) == 3
 
 
 def _marked_at() -> datetime:

@@ -77,6 +77,19 @@ CROSS JOIN LATERAL (
 ) AS held
 """
 
+# Failed calls without an id, near other such calls in time; there are few of them.
+FAILED = """
+SELECT wanted.p, wanted.t, held.trace_id, held.started_at
+FROM unnest(%s::text::bigint[], %s::text::bytea[], %s::text::timestamptz[]) AS wanted (p, t, at)
+CROSS JOIN LATERAL (
+  SELECT trace_id, started_at FROM telemetry_span
+  WHERE project_id = wanted.p AND started_at >= wanted.at - make_interval(secs => %s)
+    AND started_at < wanted.at + make_interval(secs => %s)
+    AND status = 'error' AND provider = ANY (%s) AND response_id = '' AND call_id = '' AND trace_id <> wanted.t
+  LIMIT 8
+) AS held
+"""
+
 LOCK = """
 SELECT 1 FROM telemetry_opentrace AS held JOIN unnest(%s::text::bigint[], %s::text::bytea[]) AS wanted (p, t)
   ON held.project_id = wanted.p AND held.trace_id = wanted.t
@@ -88,11 +101,11 @@ SELECT {", ".join(FACT_COLUMNS)} FROM telemetry_span
 WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
 """  # noqa: S608 -- only names of our own columns are put in
 
-READ_IDS = """
-SELECT trace_id, response_id, call_id, started_at FROM telemetry_span
+READ_IDS = f"""
+SELECT {", ".join(FACT_COLUMNS)} FROM telemetry_span
 WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
-  AND (response_id <> '' OR call_id <> '')
-"""
+  AND (response_id <> '' OR call_id <> '' OR status = 'error')
+"""  # noqa: S608
 
 # One look-up in the key's index for each trace; any other plan would read partitions whole.
 BY_KEY = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
@@ -172,13 +185,7 @@ def _concerned(spans: Sequence[SpanRecord], marked: Targets) -> Targets:
         if unmarked:
             cursor.execute(OPEN, _columns(unmarked))
             found = {(project_id, bytes(trace_id)): around for project_id, trace_id, around in cursor.fetchall()}
-        ids = [
-            (span.project_id, name, span.trace_id, span.started_at)
-            for span in spans
-            for name in {span.response_id, span.call_id}
-            if name
-        ]
-        twins = _twins(cursor, ids)
+        twins = _twins(cursor, spans)
     if twins:
         with_twins = {(project_id, trace_id) for project_id, trace_id, _at in twins.values()}
         found |= {key: own[key] for key in with_twins}
@@ -191,9 +198,38 @@ def _concerned(spans: Sequence[SpanRecord], marked: Targets) -> Targets:
 
 
 def _twins(
-    cursor: CursorWrapper, ids: Sequence[tuple[int, str, bytes, datetime]]
+    cursor: CursorWrapper, spans: Sequence[SpanRecord] | Sequence[Facts]
 ) -> dict[TraceKey, tuple[int, bytes, datetime]]:
-    """Other traces with a span of one of these ids: for each, whose id it shares and when it was."""
+    """Other traces with a span that may tell of the same call as one of these: for each, whose call and when."""
+    return _same_ids(cursor, spans) | _failed_together(cursor, spans)
+
+
+def _failed_together(
+    cursor: CursorWrapper, spans: Sequence[SpanRecord] | Sequence[Facts]
+) -> dict[TraceKey, tuple[int, bytes, datetime]]:
+    silent = [span for span in spans if settling.has_no_id(span)]
+    if not silent:
+        return {}
+    longest = max((span.ended_at or span.client_started_at) - span.client_started_at for span in silent)
+    near = min(max(longest, timedelta(0)) + settling.TOLERANCE, TWIN_WINDOW).total_seconds()
+    keys = [(span.project_id, span.trace_id) for span in silent]
+    starts = times_array(span.started_at for span in silent)
+    cursor.execute(FAILED, [*_columns(keys), starts, near, near, sorted(settling.PROVIDERS_OF_LIBRARIES)])
+    return {
+        (project_id, bytes(other)): (project_id, bytes(trace_id), at)
+        for project_id, trace_id, other, at in cursor.fetchall()
+    }
+
+
+def _same_ids(
+    cursor: CursorWrapper, spans: Sequence[SpanRecord] | Sequence[Facts]
+) -> dict[TraceKey, tuple[int, bytes, datetime]]:
+    ids = [
+        (span.project_id, name, span.trace_id, span.started_at)
+        for span in spans
+        for name in {span.response_id, span.call_id}
+        if name
+    ]
     if not ids:
         return {}
     times = [at for *_names, at in ids]
@@ -234,15 +270,8 @@ def _with_twins(cursor: CursorWrapper, targets: Targets) -> Targets:
     """The traces, and those that share calls with them, and so on for a few steps."""
     found, latest = dict(targets), targets
     for _ in range(CLOSURE_STEPS):
-        ids: list[tuple[int, str, bytes, datetime]] = []
-        for project_id, rows in _read(cursor, READ_IDS, latest):
-            ids += [
-                (project_id, name, bytes(trace_id), at)
-                for trace_id, response_id, call_id, at in rows
-                for name in {response_id, call_id}
-                if name
-            ]
-        twins = {key: at for key, (_project, _trace, at) in _twins(cursor, ids).items() if key not in found}
+        spans = [_facts(row) for _project, rows in _read(cursor, READ_IDS, latest) for row in rows]
+        twins = {key: at for key, (_project, _trace, at) in _twins(cursor, spans).items() if key not in found}
         if not twins:
             break
         cursor.execute(MARK_ONCE, [clock.now(), *_columns(twins), times_array(twins.values())])
