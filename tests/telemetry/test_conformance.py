@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGE = Path(__file__).parents[2] / "docs" / "clients" / "conformance.md"
 WRITE = "PRODWORTHY_WRITE_CONFORMANCE"
-RECORDED = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+RECORDED = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 """A moment soon after the recordings; older ones would be kept under the time at which they arrive."""
 
 NOT_SENT = {
