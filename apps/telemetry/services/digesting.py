@@ -17,6 +17,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from apps.telemetry.services import review_rules, scores, searching, trace_facts
 from apps.telemetry.services.fresh import Key
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,16 @@ ORDER BY attempts, id LIMIT %s FOR UPDATE SKIP LOCKED
 DROP = "DELETE FROM telemetry_fresh WHERE id = ANY (%s)"
 FAILED = "UPDATE telemetry_fresh SET attempts = attempts + 1 WHERE id = ANY (%s)"
 
-STEPS: tuple[Step, ...] = ()
+
+def _index(cursor: CursorWrapper, _project_id: int, keys: Sequence[Key], _now: datetime) -> None:
+    searching.index(cursor, keys)
+
+
+def _refresh_facts(cursor: CursorWrapper, project_id: int, keys: Sequence[Key], now: datetime) -> None:
+    trace_facts.refresh(cursor, project_id, sorted({key[1] for key in keys}), now=now)
+
+
+STEPS: tuple[Step, ...] = (_index, _refresh_facts, scores.refresh, review_rules.queue_spans)
 
 
 def digest(*, now: datetime, max_seconds: float = MAX_SECONDS) -> int:
