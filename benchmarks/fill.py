@@ -90,6 +90,36 @@ SELECT %(project)s, int8send(%(project)s) || int8send(t), int8send(i), at, at, a
 FROM priced
 """
 
+TEXTS = """
+CREATE TEMPORARY TABLE IF NOT EXISTS fill_paragraph AS
+SELECT number, (
+  SELECT string_agg(word, ' ') FROM (
+    SELECT substr(md5(((number * 37 + place * place * 11) %% 3000)::text), 1, 3 + place %% 6)
+      || CASE WHEN place %% 9 = 8 THEN '.' ELSE '' END AS word
+    FROM generate_series(1, 30 + number %% 20) AS place
+  ) AS words
+) AS text
+FROM generate_series(0, 499) AS number
+"""
+
+# Every model call asks and is answered: some 120 words of a small vocabulary, and the number of an order.
+PAYLOADS = """
+INSERT INTO telemetry_payload (project_id, trace_id, span_id, started_at, input, output, input_is_json, output_is_json)
+SELECT project_id, trace_id, span_id, started_at,
+  json_build_array(
+    json_build_object('role', 'system', 'content', 'Answer the customer politely. ' || one.text),
+    json_build_object('role', 'user', 'content', 'Where is my order 70-' || i || '? ' || two.text)
+  )::text,
+  'Thank you for waiting. ' || three.text, true, false
+FROM (
+  SELECT *, ('x' || encode(span_id, 'hex'))::bit(64)::bigint AS i FROM telemetry_span
+  WHERE project_id = %(project)s AND started_at >= %(start)s AND started_at < %(until)s AND kind = 'llm'
+) AS span
+JOIN fill_paragraph AS one ON one.number = (pg_temp.u(i, 20) * 500)::int %% 500
+JOIN fill_paragraph AS two ON two.number = (pg_temp.u(i, 21) * 500)::int %% 500
+JOIN fill_paragraph AS three ON three.number = (pg_temp.u(i, 22) * 500)::int %% 500
+"""
+
 DIRTY = """
 INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
 SELECT %(project)s, hour, now() FROM generate_series(%(start)s::timestamptz, %(until)s::timestamptz, '1 hour') AS hour
@@ -102,6 +132,8 @@ WHERE project_id = %s AND started_at >= %s
 """
 TABLES = (
     "telemetry_span",
+    "telemetry_payload",
+    "telemetry_search",
     "telemetry_dirtyhour",
     "telemetry_costhour",
     "telemetry_costhourslice",
@@ -129,10 +161,12 @@ def fill(project_id: int, *, spans: int, days: int, until: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         cursor.execute(FUNCTIONS)
+        cursor.execute(TEXTS.replace("%%", "%"))
         for day in range(days):
             values = _values(project_id, start + timedelta(days=day), spans // SPANS_PER_TRACE, day, days)
             with transaction.atomic():
                 cursor.execute(SPANS, values)
+                cursor.execute(PAYLOADS, values)
                 cursor.execute(DIRTY, values)
         cursor.execute(NAMES, [project_id, until - timedelta(days=1)])
         features, environments = cursor.fetchone()

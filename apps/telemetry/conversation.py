@@ -208,3 +208,65 @@ def _code(value: Any) -> Part:
 
 def _cut(text: str, *, is_code: bool = False) -> Part:
     return Part(text[:MOST_CHARS], is_code=is_code, is_cut=len(text) > MOST_CHARS)
+
+
+# --- Several spans together ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one span adds to the conversation of its trace: messages that no step before it had.
+
+    `known` counts the messages that it repeats, as every model call repeats what was said before.
+    """
+
+    span: Any
+    messages: tuple[Message, ...]
+    known: int = 0
+
+
+def thread(spans: Iterable[Any]) -> list[Step]:
+    """The conversation of a trace: what each span says that was not said before, in the order of the spans."""
+    said: set[tuple[str, ...]] = set()
+    steps = []
+    for span in spans:
+        talk = _tool_run(span) if span.kind == "tool" else read(span.input, span.output, kind=span.kind)
+        fresh = [message for message in talk.messages if _gist(message) not in said]
+        said |= {_gist(message) for message in talk.messages}
+        steps.append(Step(span, tuple(fresh[-MOST_MESSAGES:]), known=len(talk.messages) - len(fresh) + talk.left_out))
+    return steps
+
+
+def _gist(message: Message) -> tuple[str, ...]:
+    """Equal for a message and its repetition: a tool's answer comes back under other names."""
+    speaker = "" if message.role == "tool" else message.role
+    return (speaker, *(part.text.strip() for part in message.parts))
+
+
+def _tool_run(span: Any) -> Conversation:
+    """A tool's run: how it was called, and what it gave back."""
+    asked = _call({"name": span.tool_name or span.name, "arguments": span.input})
+    answered = [part for message in _messages(span.output, "tool") for part in message.parts]
+    messages = [Message("assistant", (asked,)) if span.input is not None else None]
+    messages.append(Message("tool", tuple(answered), name=span.tool_name or span.name) if answered else None)
+    return Conversation(tuple(message for message in messages if message is not None))
+
+
+def exchange(asking: Any, answering: Any) -> tuple[Message, ...]:
+    """A trace in two messages: the last thing the user said, and the answer. From its root where that has both, else
+    from its last model call; whatever is missing is left out."""
+    for span in (asking, answering):
+        if span is None or span.kind == "tool":
+            continue
+        asked = [message for message in _messages(span.input, "user") if message.role == "user"]
+        answered = [message for message in _messages(span.output, "assistant") if _says_something(message)]
+        if asked and answered:
+            return asked[-1], answered[-1]
+    spans = [span for span in (asking, answering) if span is not None]
+    asked = [message for span in spans for message in _messages(span.input, "user")][-1:]
+    answered = [message for span in spans for message in _messages(span.output, "assistant")][-1:]
+    return (*asked, *answered)
+
+
+def _says_something(message: Message) -> bool:
+    return any(part.text.strip() for part in message.parts)

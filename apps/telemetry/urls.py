@@ -3,10 +3,12 @@
 from django.urls import path
 
 from apps.telemetry.api import foreign_scores
+from apps.telemetry.api import lifecycle as lifecycle_api
+from apps.telemetry.api import intake as intake_api
 from apps.telemetry.api import review as review_api
 from apps.telemetry.api import scores as scores_api
 from apps.telemetry.api import traces as api
-from apps.telemetry.views import feedback, one_trace, review, sample, saved_views, sessions, traces, users
+from apps.telemetry.views import feedback, lifecycle, one_trace, intake, review, sample, saved_views, sessions, traces, users
 
 urlpatterns = [
     path("sample", sample.sample_create, name="sample_create"),
@@ -23,6 +25,9 @@ urlpatterns = [
     path("p/<slug:project>/views", saved_views.saved_views, name="saved_views"),
     path("p/<slug:project>/views/<uuid:view>/change", saved_views.saved_view_change, name="saved_view_change"),
     path("p/<slug:project>/views/<uuid:view>/delete", saved_views.saved_view_delete, name="saved_view_delete"),
+    path("p/<slug:project>/settings/intake", intake.settings_intake, name="settings_intake"),
+    path("p/<slug:project>/settings/intake/samples/<int:sample>", intake.intake_sample, name="intake_sample"),
+    path("api/v1/intake", intake_api.IntakeApi.as_view(), name="api_intake"),
     path("p/<slug:project>/review", review.review, name="review"),
     path("p/<slug:project>/review/rules", review.review_rules_page, name="review_rules"),
     path("p/<slug:project>/review/rules/<uuid:rule>/remove", review.review_rule_remove, name="review_rule_remove"),
@@ -44,6 +49,19 @@ urlpatterns = [
     path("api/v1/private/traces/feedback-scores", foreign_scores.OpikScoresApi.as_view(), name="opik_trace_scores"),
     path("api/v1/private/spans/feedback-scores", foreign_scores.OpikSpanScoresApi.as_view(), name="opik_span_scores"),
     path("api/v1/feedback-links", scores_api.FeedbackLinksApi.as_view(), name="api_feedback_links"),
+    path("p/<slug:project>/settings/data", lifecycle.settings_data, name="settings_data"),
+    path("p/<slug:project>/settings/data/masking", lifecycle.settings_masking, name="settings_masking"),
+    path("p/<slug:project>/settings/data/masking/try", lifecycle.settings_masking_try, name="settings_masking_try"),
+    path("p/<slug:project>/settings/data/erasures", lifecycle.settings_erasures, name="settings_erasures"),
+    path(
+        "p/<slug:project>/settings/data/erasures/<uuid:erasure>.json",
+        lifecycle.settings_erasure_receipt,
+        name="settings_erasure_receipt",
+    ),
+    path("p/<slug:project>/settings/data/export", lifecycle.settings_export, name="settings_export"),
+    path("api/v1/export", lifecycle_api.ExportApi.as_view(), name="api_export"),
+    path("api/v1/erasures", lifecycle_api.ErasuresApi.as_view(), name="api_erasures"),
+    path("api/v1/erasures/<uuid:erasure>", lifecycle_api.ErasureApi.as_view(), name="api_erasure"),
     path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
     path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
     path("api/v1/metrics", api.MetricsApi.as_view(), name="api_metrics"),

@@ -7,13 +7,13 @@ place among spans whose clocks are, and starts at the left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from apps.telemetry.selectors.traces import SpanView
+    from apps.telemetry.selectors.spans import SpanView
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 STEPS = (
@@ -73,16 +73,34 @@ class Waterfall:
     length_ms: int | None
 
 
-def draw(spans: Sequence[SpanView]) -> Waterfall:
-    """The picture of spans that are in the order of their tree."""
-    starts = _starts(spans)
+@dataclass(frozen=True)
+class Extent:
+    """The time of a whole trace: when it began by the clocks that can be right, and how many milliseconds it lasted.
+    `are_clocks_wrong` says that no clock can be right; their distances still hold."""
+
+    first: datetime
+    length_ms: int
+    has_length: bool
+    are_clocks_wrong: bool = False
+
+
+def extent_of(spans: Sequence[SpanView]) -> Extent:
+    """The time that these spans take."""
+    right = [span for span in spans if "clock" not in span.flags] or list(spans)
+    first = min(span.client_started_at for span in right)
+    extent = Extent(first, 0, False, are_clocks_wrong="clock" in right[0].flags)
     lengths = [length_of(span) for span in spans]
-    ends = [start + length for start, length in zip(starts, lengths, strict=True) if length is not None]
-    whole = max([*starts, *ends], default=0)
+    ends = [_start(span, extent) + (length or 0) for span, length in zip(spans, lengths, strict=True)]
+    return replace(extent, length_ms=max(ends), has_length=any(length is not None for length in lengths))
+
+
+def draw(spans: Sequence[SpanView], extent: Extent | None = None) -> Waterfall:
+    """The picture of spans that are in the order of their tree; `extent` is that of the trace they are part of."""
+    extent = extent or extent_of(spans)
     # Room at the right, so that the last bar and the last tick's word do not touch the edge.
-    scale = 100 / (max(whole, 1) * 1.05)
-    bars = [_bar(*each, scale) for each in zip(spans, starts, lengths, strict=True)]
-    return Waterfall(tuple(bars), _ticks(whole, scale), whole if ends else None)
+    scale = 100 / (max(extent.length_ms, 1) * 1.05)
+    bars = [_bar(span, _start(span, extent), length_of(span), scale) for span in spans]
+    return Waterfall(tuple(bars), _ticks(extent.length_ms, scale), extent.length_ms if extent.has_length else None)
 
 
 def length_of(span: SpanView) -> int | None:
@@ -95,11 +113,11 @@ def length_of(span: SpanView) -> int | None:
     return max(0, length // timedelta(milliseconds=1))
 
 
-def _starts(spans: Sequence[SpanView]) -> list[int]:
-    right = [span for span in spans if "clock" not in span.flags] or list(spans)
-    first = min(span.client_started_at for span in right)
-    kept = {id(span) for span in right}
-    return [(span.client_started_at - first) // timedelta(milliseconds=1) if id(span) in kept else 0 for span in spans]
+def _start(span: SpanView, extent: Extent) -> int:
+    if "clock" in span.flags and not extent.are_clocks_wrong:
+        return 0
+    since: timedelta = span.client_started_at - extent.first
+    return since // timedelta(milliseconds=1)
 
 
 def _bar(span: SpanView, start: int, length: int | None, scale: float) -> Bar:
@@ -127,18 +145,13 @@ def _ticks(whole: int, scale: float) -> tuple[Tick, ...]:
     return tuple(Tick(round(at * scale, 3), at) for at in range(0, whole + 1, step))
 
 
-def share_of_models(spans: Sequence[SpanView], length_ms: int | None) -> Decimal | None:
-    """Which part of the trace's time its counted model calls took, overlaps counted once; None when unknown."""
-    if not length_ms:
+def share_of(stretches: Sequence[tuple[int, int]], length_ms: int | None) -> Decimal | None:
+    """Which part of the trace's time these stretches (start and length in milliseconds) take, overlaps counted once;
+    None when unknown."""
+    if not length_ms or not stretches:
         return None
-    starts = _starts(spans)
-    stretches = sorted(
-        (start, start + length)
-        for span, start in zip(spans, starts, strict=True)
-        if span.kind == "llm" and span.counted and (length := length_of(span))
-    )
-    taken, end = 0, 0
-    for begin, finish in stretches:
-        taken += max(0, finish - max(begin, end))
-        end = max(end, finish)
-    return Decimal(taken) / length_ms if stretches else None
+    taken, end = 0, min(start for start, _length in stretches)
+    for start, length in sorted(stretches):
+        taken += max(0, start + length - max(start, end))
+        end = max(end, start + length)
+    return Decimal(taken) / length_ms

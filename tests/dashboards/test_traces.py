@@ -167,7 +167,7 @@ def test_opens_with_how_it_ended(alice_client: Client, project: Project) -> None
     assert page.stat("Tokens in, out") == "812 in 96 out"
     assert page.stat("TTFT") == "400 ms"
     assert "The model call took 58 % of the time." in page.text
-    assert page.link("u_9") == f"/p/{project.slug}/traces?user=u_9"
+    assert page.link("u_9") == f"/p/{project.slug}/users/one?id=u_9"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.telemetry.selectors.traces import SpanView
-from apps.telemetry.waterfall import draw, share_of_models
+from apps.telemetry.selectors.spans import SpanView
+from apps.telemetry.waterfall import draw, share_of
 
 START = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -93,14 +93,7 @@ def test_indents_five_levels_at_most() -> None:
 
 
 def test_adds_up_the_time_of_models_once() -> None:
-    spans = [
-        a_span(0, 1000, kind="chain"),
-        a_span(100, 300),
-        a_span(200, 300),
-        a_span(900, 100),
-        a_span(0, 1000, counted=False),
-    ]
     # 100 to 500 and 900 to 1,000.
-    assert share_of_models(spans, 1000) == pytest.approx(0.5)
-    assert share_of_models([a_span(kind="tool")], 100) is None
-    assert share_of_models(spans, None) is None
+    assert share_of([(200, 300), (100, 300), (900, 100)], 1000) == pytest.approx(0.5)
+    assert share_of([], 100) is None
+    assert share_of([(0, 10)], None) is None

@@ -24,6 +24,7 @@ from apps.telemetry.search_words import MOST_CHARS, Search, texts_in, words_of
 MOST_FRESH = 5_000
 """So many spans that wait for the index are looked through in one search, the newest."""
 
+MOST_FRESH_ROWS = 2_000
 AT_ONCE = 500
 LARGEST_SIZE = 40
 """Sizes of lengths and costs are powers of two up to this one."""
@@ -70,8 +71,7 @@ WAITING = """
 SELECT key.trace_id, key.span_id, key.started_at FROM (
   SELECT trace_ids, span_ids, started_ats, id FROM telemetry_fresh WHERE project_id = %s ORDER BY id DESC LIMIT %s
 ) AS fresh CROSS JOIN unnest(trace_ids, span_ids, started_ats) AS key (trace_id, span_id, started_at)
-WHERE key.started_at >= %s AND key.started_at < %s
-ORDER BY fresh.id DESC LIMIT %s
+WHERE key.started_at >= %s AND key.started_at < %s LIMIT %s
 """
 
 
@@ -181,7 +181,7 @@ def _quoted(text: str) -> str:
 def waiting_spans(project_id: int, *, start: datetime, end: datetime) -> list[SpanKey]:
     """The spans that started in [start, end) and wait to be indexed, at most MOST_FRESH of them."""
     with connection.cursor() as cursor:
-        cursor.execute(WAITING, [project_id, MOST_FRESH, start, end, MOST_FRESH])
+        cursor.execute(WAITING, [project_id, MOST_FRESH_ROWS, start, end, MOST_FRESH])
         return list(
             dict.fromkeys(SpanKey(project_id, bytes(trace), bytes(span), at) for trace, span, at in cursor.fetchall())
         )

@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy
 from apps.core.formats import SPACE
 from apps.core.templatetags.ui import changed_query
 from apps.telemetry.addresses import not_said, write_value
-from apps.telemetry.selectors.traces import Trace
+from apps.telemetry.selectors.spans import SpanView
+from apps.telemetry.waterfall import length_of
 
 register = template.Library()
 
@@ -49,15 +50,22 @@ def parameter(name: str, value: str) -> str:
 
 
 @register.filter
-def first_said(trace: Trace, name: str) -> str:
-    """The first value of a text field that a span of the trace has."""
-    return trace.first(name)
+def span_length(span: SpanView) -> int | None:
+    """How long the span took, in milliseconds."""
+    return length_of(span)
 
 
-@register.filter
-def first_ttft(trace: Trace) -> int | None:
-    """The time to the first token of the first model call that has one."""
-    return next((span.ttft_ms for span in trace.spans if span.counted and span.ttft_ms is not None), None)
+@register.simple_tag
+def session_url(project: Any, session_id: str, at: datetime) -> str:
+    """The address of a session; it carries the time, so that it is found in few partitions."""
+    url = reverse("session", kwargs={"project": project.slug})
+    return f"{url}?{urlencode({'id': session_id, 'at': at.isoformat()})}"
+
+
+@register.simple_tag
+def user_url(project: Any, user_id: str) -> str:
+    """The address of a user."""
+    return f"{reverse('user', kwargs={'project': project.slug})}?{urlencode({'id': user_id})}"
 
 
 @register.filter
