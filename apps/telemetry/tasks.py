@@ -5,7 +5,17 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core import clock
-from apps.telemetry.services import digesting, fact_summaries, forgetting, partitions, rollups, sample, settling
+from apps.telemetry.services import (
+    digesting,
+    erasing,
+    fact_summaries,
+    forgetting,
+    partitions,
+    retention,
+    rollups,
+    sample,
+    settling,
+)
 
 
 @shared_task(name="telemetry.load_sample")
@@ -62,3 +72,21 @@ def digest(**_newer: object) -> None:
 def summarise_facts(**_newer: object) -> None:
     """Add up the facts of retrievals, tasks and tool runs of hours and days in which some changed."""
     fact_summaries.summarise(now=clock.now())
+
+
+@shared_task(name="telemetry.retain")
+def retain(**_newer: object) -> None:
+    """Delete what is older than its project keeps it; the next run goes on where this one stops."""
+    retention.run(now=clock.now())
+
+
+@shared_task(name="telemetry.erase_user")
+def erase_user(*, erasure_id: int, **_newer: object) -> None:
+    """Erase what names a user; the schedule goes on with what takes longer than a task may."""
+    erasing.erase(erasure_id, now=clock.now())
+
+
+@shared_task(name="telemetry.resume_erasures")
+def resume_erasures(**_newer: object) -> None:
+    """Go on with erasures that were cut off."""
+    erasing.resume_erasures(now=clock.now())

@@ -81,3 +81,15 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return str(self.uuid)
+
+    @property
+    def status(self) -> str:
+        """`waiting`, `running` or `finished`."""
+        if self.finished_at is not None:
+            return "finished"
+        return "waiting" if self.started_at is None else "running"
+
+    @property
+    def short_digest(self) -> str:
+        """The beginning of the user's digest, which tells one receipt from another."""
+        return bytes(self.user_digest).hex()[:12]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -45,6 +45,12 @@ SELECT DISTINCT trace_id FROM (
   SELECT trace_id FROM telemetry_span WHERE project_id = %s AND user_id = ANY (%s) AND user_id <> '' LIMIT %s
 ) AS found
 """
+COUNT = """
+SELECT count(DISTINCT trace_id), count(*) FROM (
+  SELECT trace_id FROM telemetry_span WHERE project_id = %s AND user_id = ANY (%s) AND user_id <> '' LIMIT %s
+) AS found
+"""
+MOST_COUNTED = 10_000
 LOCK_SPANS = """
 SELECT session_id, started_at FROM telemetry_span WHERE project_id = %s AND trace_id = ANY (%s)
 ORDER BY project_id, trace_id, span_id, started_at FOR UPDATE
@@ -255,8 +261,37 @@ def _book(erasure: Erasure, counts: Counter[str], times: list[datetime]) -> None
     erasure.save(update_fields=["counts", "first_at", "last_at", "leased_until"])
 
 
+def count_traces(project_id: int, user_id: str) -> tuple[int, int]:
+    """How many traces name the user now, and how many spans those that do; both stop at 10,000."""
+    masker = Masker(Rules(hashes_users=True), pepper_of(project_id, "masking"))
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, [project_id, [user_id, masker.hashed_user(user_id)], MOST_COUNTED])
+        traces, spans = cursor.fetchone()
+    return traces, spans
+
+
 def resume_erasures(*, now: datetime) -> None:
     """Wake up every erasure that is not finished and that nobody is at."""
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     for erasure_id in Erasure.objects.filter(free, finished_at=None).order_by("pk").values_list("pk", flat=True):
         jobs.enqueue(JOB, erasure_id=erasure_id)
+
+
+def receipt(erasure: Erasure) -> dict[str, Any]:
+    """An erasure as the API and the downloaded receipt show it."""
+    return {
+        "id": str(erasure.uuid),
+        "status": erasure.status,
+        "user_digest": bytes(erasure.user_digest).hex(),
+        "requested_by": erasure.requested_by,
+        "requested_at": _time(erasure.requested_at),
+        "started_at": _time(erasure.started_at),
+        "finished_at": _time(erasure.finished_at),
+        "counts": erasure.counts,
+        "first_at": _time(erasure.first_at),
+        "last_at": _time(erasure.last_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -138,7 +138,12 @@ def _require_usable(own: Sequence[OwnRule]) -> None:
 
 
 def try_out(*, project_id: int, rules: Rules, text: str) -> str:
-    """The text as it would be stored under these rules, as the input of a call. Stores nothing."""
+    """The text as it would be stored under these rules, as the input of a call. Stores nothing.
+
+    Raises Invalid with what is wrong of the rules.
+    """
+    _require_known(rules.kinds, rules.capture)
+    _require_usable(rules.own)
     masker = Masker(rules, pepper_of(project_id, "masking"))
     if rules.capture == "off":
         return ""
