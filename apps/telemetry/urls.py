@@ -3,12 +3,24 @@
 from django.urls import path
 
 from apps.telemetry.api import foreign_scores
-from apps.telemetry.api import lifecycle as lifecycle_api
 from apps.telemetry.api import intake as intake_api
+from apps.telemetry.api import lifecycle as lifecycle_api
 from apps.telemetry.api import review as review_api
 from apps.telemetry.api import scores as scores_api
 from apps.telemetry.api import traces as api
-from apps.telemetry.views import feedback, lifecycle, one_trace, intake, review, sample, saved_views, sessions, traces, users
+from apps.telemetry.views import (
+    feedback,
+    intake,
+    lifecycle,
+    one_trace,
+    review,
+    sample,
+    saved_views,
+    scores,
+    sessions,
+    traces,
+    users,
+)
 
 urlpatterns = [
     path("sample", sample.sample_create, name="sample_create"),
@@ -42,6 +54,7 @@ urlpatterns = [
     path("api/v1/review-items/<uuid:item>/decide", review_api.DecideApi.as_view(), name="api_review_decide"),
     path("api/v1/review-items/<uuid:item>/dismiss", review_api.DismissApi.as_view(), name="api_review_dismiss"),
     path("api/v1/traces/<str:trace_id>/notes", review_api.NotesApi.as_view(), name="api_trace_notes"),
+    path("p/<slug:project>/traces/<str:trace_id>/scores", scores.trace_scores, name="trace_scores"),
     path("f/<str:token>", feedback.feedback_page, name="feedback"),
     path("api/v1/scores", scores_api.ScoresApi.as_view(), name="api_scores"),
     path("api/public/scores", foreign_scores.LangfuseScoresApi.as_view(), name="langfuse_scores"),

@@ -434,3 +434,59 @@ def test_foreign_doors_are_closed_without_a_key_that_may(path: str, read_key: st
     assert Client().post(path, "[]", content_type="application/json").status_code == 401
     assert as_langfuse(read_key, path, []).status_code == 403
     assert not Score.objects.exists()
+
+
+# --- The page of a trace ------------------------------------------------------------------------------------
+
+
+def test_a_person_judges_a_trace_on_its_page(intake: Intake, project: Project, alice_client: Client) -> None:
+    span = make_span()
+    send(intake, [span])
+    page = f"/p/{project.slug}/traces/{span['trace_id']}"
+    shown = alice_client.get(page).content.decode()
+    assert f'action="{page}/scores"' in shown
+    answer = alice_client.post(f"{page}/scores", {"thumb": "down", "comment": "Wrong <b>date</b>"})
+    assert (answer.status_code, answer["Location"]) == (302, f"{page}#scores")
+    row = only_score()
+    assert (row.name, row.value, row.source, row.user_id) == ("thumbs", 0.0, "review", "alice@example.com")
+    assert (row.feature, row.comment) == ("support-answers", "Wrong <b>date</b>")
+    shown = alice_client.get(page).content.decode()
+    assert "Wrong &lt;b&gt;date&lt;/b&gt;" in shown
+    assert "alice@example.com" in shown
+    alice_client.post(f"{page}/scores", {"thumb": "up"})
+    assert only_score().value == 1.0
+    alice_client.post(f"{page}/scores", {"name": "tone", "judgement": "4.5", "target": "span", "span": span["span_id"]})
+    tone = Score.objects.get(name="tone")
+    assert (tone.value, tone.span_id.hex()) == (4.5, span["span_id"])
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"name": "", "judgement": "4"}, "Name the score"),
+        ({"name": "tone", "judgement": ""}, "Give a number or a word"),
+        ({"name": "task_completion", "judgement": "7"}, "0 to 1"),
+        ({"name": "tone", "judgement": "nan"}, "finite"),
+    ],
+)
+def test_says_what_is_wrong_with_a_judgement_and_keeps_what_was_typed(
+    intake: Intake, project: Project, alice_client: Client, body: dict[str, str], sentence: str
+) -> None:
+    span = make_span()
+    send(intake, [span])
+    answer = alice_client.post(f"/p/{project.slug}/traces/{span['trace_id']}/scores", body | {"comment": "typed"})
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert 'value="typed"' in answer.content.decode()
+    assert not Score.objects.exists()
+
+
+def test_viewers_see_scores_and_give_none(intake: Intake, project: Project, bob_client: Client) -> None:
+    span = make_span()
+    send(intake, [span], {"name": "thumbs", "value": 1, "trace_id": span["trace_id"]})
+    page = f"/p/{project.slug}/traces/{span['trace_id']}"
+    shown = bob_client.get(page).content.decode()
+    assert "thumbs" in shown
+    assert f"{page}/scores" not in shown
+    assert bob_client.post(f"{page}/scores", {"thumb": "down"}).status_code == 403
+    assert bob_client.get(f"/p/{project.slug}/traces/{new_trace()}/scores").status_code == 404

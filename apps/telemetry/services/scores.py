@@ -19,12 +19,16 @@ import msgspec
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from apps.telemetry.scoring import SCORE_COLUMNS, ScoreRecord
+from apps.core.errors import DomainError
+from apps.projects.types import Actor
+from apps.telemetry.scoring import SCORE_COLUMNS, Said, ScoreRecord, record_of
 from apps.telemetry.selectors.counting import PROMPT_VERSION
 from apps.telemetry.services import masking
 from apps.telemetry.services.booking import book
 from apps.telemetry.types import Batch, Outcome
+from apps.telemetry.wire import Refused
 
+REVIEW = "review"
 Key = tuple[int, UUID]
 SpanKey = tuple[int, bytes, bytes, datetime]
 
@@ -201,6 +205,57 @@ def store(batch: Batch, *, now: datetime) -> Outcome:
         outcome = Outcome(fates.stored, fates.updated, fates.duplicates, list(batch.rejected))
         book(cursor, [batch], [outcome])
     return outcome
+
+
+class NotAScore(DomainError):
+    """What a person wrote cannot be a score."""
+
+    code, http_status = "invalid", 422
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person says of a trace, or of one of its spans: a number or a word under a name, and why."""
+
+    trace_id: str
+    span_id: str
+    name: str
+    judgement: str
+    comment: str
+
+
+def judge(*, project_id: int, verdict: Verdict, actor: Actor, now: datetime) -> None:
+    """Store what a person says; what they said before of the same under this name is replaced. Raises NotAScore."""
+    try:
+        value: float | str = float(verdict.judgement)
+    except ValueError:
+        value = verdict.judgement
+    said = Said(
+        name=verdict.name,
+        value=value,
+        comment=verdict.comment,
+        trace_id=bytes.fromhex(verdict.trace_id),
+        span_id=bytes.fromhex(verdict.span_id) if verdict.span_id else None,
+        user_id=actor.name,
+        score_id=f"review {actor.id} {verdict.trace_id} {verdict.span_id} {verdict.name}",
+        at=now,
+    )
+    try:
+        record = record_of(said, project_id=project_id, received_at=now, source=REVIEW)
+    except (Refused, ValueError) as reason:
+        raise NotAScore(str(reason)) from reason
+    batch = Batch(
+        project_id=project_id,
+        key_id=None,
+        client="page of a trace",
+        received_at=now,
+        received=1,
+        spans=[],
+        positions=[],
+        rejected=[],
+        scores=[record],
+    )
+    store(batch, now=now)
 
 
 def insert(cursor: CursorWrapper, batches: Sequence[Batch], *, now: datetime) -> list[Fates]:
