@@ -13,7 +13,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.core.errors import DomainError
 from apps.projects.models import AuditEntry, Project, Role, Scope
-from apps.telemetry.models import ReviewItem, ReviewLabel, TraceNote
+from apps.telemetry.models import ReviewItem, ReviewLabel
 from apps.telemetry.selectors import review as selectors
 from apps.telemetry.services import review as services
 from tests import factories
@@ -196,18 +196,6 @@ def test_leaves_a_score_an_audit_entry_and_the_correction(project: Project, alic
 def test_takes_no_failure_with_a_good_verdict(project: Project, alice: User) -> None:
     assert decide(flag(project), project, alice, "good", failure_label="wrong tone").failure_label == ""
     assert not ReviewLabel.objects.exists()
-
-
-def test_forgets_a_user_with_items_and_notes_but_nobody_else(project: Project) -> None:
-    for number, user in ((1, "u_1"), (2, "u_2")):
-        item = flag(project, trace_number(number))
-        ReviewItem.objects.filter(pk=item.pk).update(user_id=user, input="secret")
-        services.add_note(
-            project_id=project.pk, trace_id=bytes(item.trace_id), text="x", author=None, author_name="Ed", now=NOW
-        )
-    assert services.forget_user(project.pk, "u_1") == 2
-    assert ReviewItem.objects.get().user_id == "u_2"
-    assert bytes(TraceNote.objects.get().trace_id).hex() == trace_number(2)
 
 
 # --- The API ------------------------------------------------------------------------------------------------

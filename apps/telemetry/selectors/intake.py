@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
 
+from django.db import connection
 from django.db.models import Max, Sum
 
+from apps.core.errors import NotFound
 from apps.telemetry.models import CostHour, IntakeBatch, IntakeRejection
 
 
@@ -43,3 +49,332 @@ def count_intake(project_id: int, *, since: datetime) -> IntakeCounts:
 def last_rejections(project_id: int, *, since: datetime, limit: int = 5) -> list[IntakeRejection]:
     """The items refused last, newest first."""
     return list(IntakeRejection.objects.filter(project_id=project_id, at__gte=since).order_by("-at", "-pk")[:limit])
+
+
+# --- The health of the intake -------------------------------------------------------------------------------
+
+LOOK_BACK = timedelta(hours=6)
+MOST_SPANS = 20_000
+"""Scopes, flags, lag and client costs are of the newest spans of the last hours, so that they are quick to read."""
+
+MOST_CLIENTS = 500
+UNKNOWN_REASON = ""
+"""Stands for items that were rejected before their reasons were counted."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Items: `received` is the sum of the other four. Requests are those that were taken, not those refused whole."""
+
+    requests: int = 0
+    received: int = 0
+    stored: int = 0
+    updated: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    last_at: datetime | None = None
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every item ended somewhere."""
+        return self.received == self.stored + self.updated + self.duplicates + self.rejected
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        times = [at for at in (self.last_at, other.last_at) if at is not None]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in NAMES}
+        return Counts(**sums, last_at=max(times) if times else None)
+
+
+NAMES = ("requests", "received", "stored", "updated", "duplicates", "rejected")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Requests of one key that a door refused whole, for one reason."""
+
+    key_id: int
+    door: str
+    code: str
+    requests: int
+    http_status: int
+    client: str
+    message: str
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of everything that was sent in a stretch of time."""
+
+    total: Counts
+    series: Sequence[Counts]
+    by_key: Mapping[int | None, Counts]
+    by_client: Mapping[str, Counts]
+    refusals: Sequence[Refusal]
+
+    @cached_property
+    def refused_requests(self) -> int:
+        """How many requests were refused whole."""
+        return sum(each.requests for each in self.refusals)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Items that were rejected for one reason, and the first of them that was kept."""
+
+    code: str
+    items: int
+    sample: Sample | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The beginning of an item that was rejected, and what was answered."""
+
+    pk: int
+    at: datetime
+    key_id: int | None
+    list_name: str
+    position: int
+    message: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ClientCosts:
+    """Calls whose cost is the client's own, since no price of the model is known."""
+
+    provider: str
+    model: str
+    calls: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True)
+class Lag:
+    """From the end of a span to its arrival, in milliseconds; None without spans."""
+
+    spans: int
+    p50: int | None
+    p95: int | None
+    p99: int | None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """An instrumentation that made spans; empty when it did not say its name."""
+
+    name: str
+    spans: int
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Work that waits: how much, and since when. `stuck` rows failed several times and wait for a person."""
+
+    dirty_hours: int
+    dirty_since: datetime | None
+    fresh: int
+    fresh_since: datetime | None
+    stuck: int
+    unsettled: int
+    unsettled_since: datetime | None
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What the newest spans of the last hours tell, and what waits now."""
+
+    spans: int
+    since: datetime | None
+    is_cut: bool
+    scopes: Sequence[Scope]
+    flags: Mapping[str, int]
+    lag: Lag
+    client_costs: Sequence[ClientCosts]
+    backlog: Backlog
+
+
+ACCOUNT = """
+WITH batch AS MATERIALIZED (
+  SELECT width_bucket(at, %(starts)s::timestamptz[]) AS bucket, key_id, client,
+    received, stored, updated, duplicates, rejected, at
+  FROM telemetry_intakebatch WHERE project_id = %(project)s AND at >= %(start)s AND at < %(end)s
+), summed AS (
+  SELECT grouping(bucket, key_id, client) AS way, bucket, key_id, client, count(*) AS requests, sum(received),
+    sum(stored), sum(updated), sum(duplicates), sum(rejected), max(at)
+  FROM batch GROUP BY GROUPING SETS ((), (bucket), (key_id), (client))
+)
+(SELECT *, NULL::text, NULL::int, NULL::text FROM summed WHERE way <> 6)
+UNION ALL
+(SELECT *, NULL, NULL, NULL FROM summed WHERE way = 6 ORDER BY requests DESC LIMIT %(clients)s)
+UNION ALL
+(SELECT -1, NULL, key_id, (array_agg(client ORDER BY last_at DESC))[1], sum(requests)::bigint, 0, 0, 0, 0, 0,
+   max(last_at), door || ' ' || code, (array_agg(http_status ORDER BY last_at DESC))[1],
+   (array_agg(message ORDER BY last_at DESC))[1]
+ FROM telemetry_intakerefusal
+ WHERE project_id = %(project)s AND hour >= date_trunc('hour', %(start)s::timestamptz) AND hour < %(end)s
+ GROUP BY key_id, door, code ORDER BY 5 DESC LIMIT 200)
+"""
+TOTAL, BY_BUCKET, BY_KEY, BY_CLIENT, REFUSED = 7, 3, 5, 6, -1
+"""What `way` is: the bits of `grouping` that are set for what is added up."""
+
+
+def read_account(project_id: int, *, start: datetime, end: datetime, buckets: Sequence[datetime]) -> Account:
+    """What became of the items that arrived from `start` up to, not including, `end`, in one query.
+
+    `buckets` are the starts of the intervals of the series. Refused requests are counted by whole hours.
+    """
+    total, by_key, by_client, refusals = Counts(), {}, {}, []
+    series = [Counts()] * len(buckets)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ACCOUNT,
+            {
+                "project": project_id,
+                "start": start,
+                "end": end,
+                "starts": list(buckets),
+                "clients": MOST_CLIENTS,
+            },
+        )
+        rows = cursor.fetchall()
+    for way, bucket, key_id, client, *numbers, last_at, place, http_status, message in rows:
+        if way == REFUSED:
+            door, _, code = place.rpartition(" ")
+            refusals.append(Refusal(key_id, door, code, numbers[0], http_status, client, message, last_at))
+            continue
+        sums: dict[str, Any] = {name: int(number or 0) for name, number in zip(NAMES, numbers, strict=True)}
+        counts = Counts(**sums, last_at=last_at)
+        if way == TOTAL:
+            total = counts
+        elif way == BY_KEY:
+            by_key[key_id] = counts
+        elif way == BY_CLIENT:
+            by_client[client] = counts
+        elif bucket:
+            series[bucket - 1] = counts
+    return Account(total, series, by_key, by_client, refusals)
+
+
+# The samples are looked up one by one along an index, since there may be very many rejections.
+REASONS = """
+WITH reason AS (
+  SELECT said.code, sum(said.items::bigint)::bigint AS items
+  FROM telemetry_intakebatch AS batch, jsonb_each_text(batch.reasons) AS said (code, items)
+  WHERE batch.project_id = %(project)s AND batch.at >= %(start)s AND batch.at < %(end)s
+    AND batch.rejected > 0 AND batch.reasons IS NOT NULL
+  GROUP BY said.code
+  UNION ALL
+  SELECT '', sum(rejected)::bigint FROM telemetry_intakebatch
+  WHERE project_id = %(project)s AND at >= %(start)s AND at < %(end)s AND rejected > 0 AND reasons IS NULL
+  HAVING count(*) > 0
+)
+SELECT reason.code, reason.items, sample.*
+FROM reason LEFT JOIN LATERAL (
+  SELECT id, at, key_id, list_name, position, message, sample FROM telemetry_intakerejection
+  WHERE project_id = %(project)s AND code = reason.code AND at >= %(start)s AND at < %(end)s
+  ORDER BY at, id LIMIT 1
+) AS sample ON true
+ORDER BY reason.items DESC, reason.code
+"""
+
+
+def read_reasons(project_id: int, *, start: datetime, end: datetime) -> list[Reason]:
+    """Why items were rejected, the commonest reason first, each with the first item that was kept, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(REASONS, {"project": project_id, "start": start, "end": end})
+        rows = cursor.fetchall()
+    return [Reason(code, items, Sample(*sample) if sample[0] is not None else None) for code, items, *sample in rows]
+
+
+def get_sample(project_id: int, pk: int) -> IntakeRejection:
+    """One rejected item. Raises NotFound."""
+    found = IntakeRejection.objects.filter(project_id=project_id, pk=pk).first()
+    if found is None:
+        raise NotFound()
+    return found
+
+
+RECENT = """
+WITH newest AS MATERIALIZED (
+  SELECT scope, flags, started_at, received_at, ended_at, latency_ms, counted, provider, model, cost_usd,
+    client_cost_usd, price_id
+  FROM telemetry_span
+  WHERE project_id = %(project)s AND started_at >= %(since)s AND started_at < %(until)s
+  ORDER BY started_at DESC LIMIT %(most)s
+), lag AS (
+  SELECT greatest(0, extract(epoch FROM received_at - coalesce(
+    ended_at, started_at + latency_ms * interval '1 millisecond', started_at)) * 1000)::bigint AS ms
+  FROM newest WHERE NOT flags && '{clock}'
+)
+SELECT 'spans' AS what, NULL AS name, NULL AS other, count(*) AS number, min(started_at) AS at, NULL::numeric AS cost
+FROM newest
+UNION ALL
+(SELECT 'scope', scope, NULL, count(*), max(received_at), NULL FROM newest GROUP BY scope ORDER BY 4 DESC LIMIT 100)
+UNION ALL
+SELECT 'flag', flag, NULL, count(*), NULL, NULL FROM newest, unnest(flags) AS flag GROUP BY flag
+UNION ALL
+(SELECT 'cost', provider, model, count(*), NULL, sum(cost_usd) FROM newest
+ WHERE counted AND price_id IS NULL AND client_cost_usd IS NOT NULL AND cost_usd IS NOT NULL
+ GROUP BY provider, model ORDER BY 4 DESC LIMIT 100)
+UNION ALL
+SELECT 'lag', quantile::text, NULL, count(*), NULL, percentile_disc(quantile) WITHIN GROUP (ORDER BY ms)
+FROM lag, unnest(ARRAY[0.5, 0.95, 0.99]) AS quantile GROUP BY quantile
+UNION ALL
+SELECT 'dirty', NULL, NULL, count(DISTINCT hour), min(marked_at), NULL
+FROM telemetry_dirtyhour WHERE project_id = %(project)s
+UNION ALL
+SELECT 'fresh', NULL, NULL, count(*), min(at), NULL FROM telemetry_fresh WHERE project_id = %(project)s
+UNION ALL
+SELECT 'stuck', NULL, NULL, count(*), min(at), NULL
+FROM telemetry_fresh WHERE project_id = %(project)s AND attempts >= %(attempts)s
+UNION ALL
+SELECT 'unsettled', NULL, NULL, count(*), min(marked_at), NULL
+FROM telemetry_opentrace WHERE project_id = %(project)s AND settled_at IS NULL
+"""
+MAX_ATTEMPTS = 5
+"""Where the digest of a row of fresh spans is given up."""
+
+
+def read_recent(project_id: int, *, now: datetime) -> Recent:
+    """What the newest spans of the last hours tell, and what waits to be worked through, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RECENT,
+            {
+                "project": project_id,
+                "since": now - LOOK_BACK,
+                "until": now + timedelta(hours=1),
+                "most": MOST_SPANS,
+                "attempts": MAX_ATTEMPTS,
+            },
+        )
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        for what, *row in cursor.fetchall():
+            rows.setdefault(what, []).append(tuple(row))
+    (spans,) = rows["spans"]
+    lag = {row[0]: int(row[4]) for row in rows.get("lag", [])}
+    waiting = {what: rows[what][0] for what in ("dirty", "fresh", "stuck", "unsettled")}
+    return Recent(
+        spans=spans[2],
+        since=spans[3],
+        is_cut=spans[2] >= MOST_SPANS,
+        scopes=[Scope(row[0], row[2], row[3]) for row in rows.get("scope", [])],
+        flags={row[0]: row[2] for row in sorted(rows.get("flag", []), key=lambda row: (-row[2], row[0]))},
+        lag=Lag(
+            max((row[2] for row in rows.get("lag", [])), default=0), lag.get("0.5"), lag.get("0.95"), lag.get("0.99")
+        ),
+        client_costs=[ClientCosts(row[0], row[1], row[2], row[4]) for row in rows.get("cost", [])],
+        backlog=Backlog(
+            dirty_hours=waiting["dirty"][2],
+            dirty_since=waiting["dirty"][3],
+            fresh=waiting["fresh"][2],
+            fresh_since=waiting["fresh"][3],
+            stuck=waiting["stuck"][2],
+            unsettled=waiting["unsettled"][2],
+            unsettled_since=waiting["unsettled"][3],
+        ),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from apps.core import clock
-from apps.telemetry.types import Batch, Outcome
+from apps.telemetry.types import Batch, Outcome, Rejection
 
 Key = tuple[int, bytes, bytes, datetime]
 
-COLUMNS_OF_BATCH = "project_id, key_id, client, at, received, stored, updated, duplicates, rejected"
-TYPES_OF_BATCH = "%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], " + ", ".join(["%s::int[]"] * 5)
+COLUMNS_OF_BATCH = "project_id, key_id, client, at, received, stored, updated, duplicates, rejected, reasons"
+TYPES_OF_BATCH = (
+    "%s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], " + ", ".join(["%s::int[]"] * 5) + ", %s::jsonb[]"
+)
 
 # One statement for the hours that became dirty and the requests, since each is a turn to the server and back.
 BOOK = f"""
@@ -70,10 +74,16 @@ def lines_of(batches: Sequence[Batch], outcomes: Sequence[Outcome]) -> list[list
             outcome.updated,
             outcome.duplicates,
             len(outcome.rejected),
+            reasons_of(outcome.rejected),
         )
         for batch, outcome in zip(batches, outcomes, strict=True)
     )
     return [list(column) for column in zip(*lines, strict=True)]
+
+
+def reasons_of(rejected: Sequence[Rejection]) -> str | None:
+    """How many items were rejected with which code, as JSON; None for none."""
+    return json.dumps(Counter(item.code for item in rejected)) if rejected else None
 
 
 def book(

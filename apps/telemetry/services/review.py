@@ -365,18 +365,3 @@ def _text(name: str, text: str, *, most: int, is_needed: bool = False) -> str:
     if len(cleaned) > most:
         raise Invalid(None, **{name: [f"At most {most:,} characters."]})
     return cleaned
-
-
-# --- Forgetting ---------------------------------------------------------------------------------------------
-
-
-def forget_user(project_id: int, user_id: str, trace_ids: Sequence[bytes] = ()) -> int:
-    """Delete the items of one user of the project, with the notes on their traces; returns how many rows went.
-
-    `trace_ids` are further traces of the user, whose items may not have known whose they were.
-    """
-    traces = set(trace_ids)
-    items = ReviewItem.objects.filter(project_id=project_id).filter(Q(user_id=user_id) | Q(trace_id__in=list(traces)))
-    traces |= {bytes(trace_id) for trace_id in items.values_list("trace_id", flat=True)}
-    notes = TraceNote.objects.filter(project_id=project_id, trace_id__in=list(traces)).delete()[0]
-    return notes + items.delete()[0]
