@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -19,9 +19,12 @@ from apps.projects.models import Project
 from apps.projects.selectors import list_features, list_memberships
 from apps.telemetry.figures import Dimension, FigureRequest, Filters, Interval
 from apps.telemetry.models import IntakeRejection
-from apps.telemetry.selectors import intake
+from apps.telemetry.selectors import agents, intake, retrievals
+from apps.telemetry.selectors.agents import AgentTables, WorstTask
+from apps.telemetry.selectors.fact_cells import FactScope, FactTable
 from apps.telemetry.selectors.figures import read_tables
 from apps.telemetry.selectors.lookup import start_of_trace
+from apps.telemetry.selectors.retrievals import IndexAge, WorstRetrieval
 from apps.telemetry.selectors.traces import TraceFilter, TraceSummary, recent_traces
 
 
@@ -114,6 +117,56 @@ def read_latency(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo
         FigureRequest(earlier.start, earlier.end, (other,), filters=filters),
     ]
     return LatencyTables(*read_tables(project_id, requests))
+
+
+@dataclass(frozen=True)
+class RetrievalRead:
+    """What the Retrieval page is made of."""
+
+    table: FactTable
+    worst: Mapping[str, Sequence[WorstRetrieval]]
+    ages: Mapping[str, IndexAge]
+
+
+def read_retrieval(project_id: int, scope: Scope) -> RetrievalRead:
+    """The Retrieval page's figures, in four queries."""
+    facts = fact_scope(scope)
+    table = retrievals.read_retrievals(project_id, facts)
+    names = sorted(table.by_name, key=lambda name: -table.by_name[name]["retrievals"])
+    return RetrievalRead(
+        table,
+        retrievals.worst_retrievals(project_id, facts),
+        retrievals.index_ages(project_id, names, until=scope.period.end),
+    )
+
+
+@dataclass(frozen=True)
+class AgentsRead:
+    """What the Agents page is made of."""
+
+    tables: AgentTables
+    worst: Mapping[str, Sequence[WorstTask]]
+
+
+def read_agents_page(project_id: int, scope: Scope) -> AgentsRead:
+    """The Agents page's figures, in three queries."""
+    facts = fact_scope(scope)
+    return AgentsRead(agents.read_agents(project_id, facts), agents.worst_tasks(project_id, facts))
+
+
+def fact_scope(scope: Scope) -> FactScope:
+    """The page's scope as facts are asked for."""
+    return FactScope(scope.period.start, scope.period.end, scope.interval, scope.environment, scope.feature)
+
+
+def has_retrievals(project_id: int) -> bool:
+    """Whether the project has any retrieval at all."""
+    return retrievals.has_any(project_id)
+
+
+def has_agents(project_id: int) -> bool:
+    """Whether the project has any task or tool run at all."""
+    return agents.has_any(project_id)
 
 
 def _every_model(scope: Scope) -> FigureRequest:

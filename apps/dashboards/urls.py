@@ -10,5 +10,7 @@ urlpatterns = [
     path("p/<slug:project>/costs", views.costs_page, name="costs"),
     path("p/<slug:project>/costs.csv", views.costs_csv, name="costs_csv"),
     path("p/<slug:project>/latency", views.latency_page, name="latency"),
+    path("p/<slug:project>/retrieval", views.retrieval_page, name="retrieval"),
+    path("p/<slug:project>/agents", views.agents_page, name="agents"),
     path("p/<slug:project>/palette", views.palette, name="palette"),
 ]

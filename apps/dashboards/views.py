@@ -1,9 +1,10 @@
-"""Pages: Overview (and what stands there before the first call), Costs, Latency, and what the palette finds."""
+"""Pages: Overview (and what stands there before the first call), Costs, Latency, Retrieval, Agents, and what the
+palette finds."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,22 @@ from apps.core import clock, exports
 from apps.core.clock import zone_named
 from apps.core.http import page_or_fragment, wants_fragment
 from apps.core.periods import CUSTOM
-from apps.dashboards import costs, latency, overview, pictures, selectors, sentences, snippets, sorting, words
+from apps.dashboards import (
+    agents,
+    costs,
+    fact_pictures,
+    fact_sentences,
+    fact_snippets,
+    latency,
+    overview,
+    pictures,
+    retrieval,
+    selectors,
+    sentences,
+    snippets,
+    sorting,
+    words,
+)
 from apps.dashboards.scope import Scope, read_scope
 from apps.projects import shown_once
 from apps.projects.access import ProjectRequest, project_page
@@ -265,6 +281,80 @@ def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
         },
     }
     return render(request, "dashboards/latency.html", context)
+
+
+# --- Retrieval and agents -----------------------------------------------------------------------------------
+
+
+@project_page()
+def retrieval_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Does a search find what the answer needs? Before the first retrieval: what to send."""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    read = selectors.read_retrieval(project.pk, scope)
+    if not read.table.total["retrievals"] and not selectors.has_retrievals(project.pk):
+        context = _first_facts(request, project, now, fact_snippets.retrieval)
+        return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/_retrieval_empty.html", context)
+    page = retrieval.build(read.table, read.worst, read.ages)
+    context = {
+        **_shared_by_facts(project, scope, now),
+        "page": page,
+        "answer": fact_sentences.retrieval(page, scope.period),
+        "method": fact_sentences.method_name(page.method),
+        "charts": fact_pictures.retrieval(page, read.table.scope.times, scope.interval),
+        "worst": [(name, words.worst_retrievals(name), page.worst[name]) for name in page.worst],
+    }
+    return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/_retrieval.html", context)
+
+
+@project_page()
+def agents_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Do agents get their tasks done, and which tools let them down? Before the first task: what to send."""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    read = selectors.read_agents_page(project.pk, scope)
+    if not (read.tables.tasks.total["tasks"] or read.tables.tools.total["runs"]) and not selectors.has_agents(
+        project.pk
+    ):
+        context = _first_facts(request, project, now, fact_snippets.agent)
+        return page_or_fragment(request, "dashboards/agents.html", "dashboards/_agents_empty.html", context)
+    page = agents.build(read.tables, read.worst)
+    context = {
+        **_shared_by_facts(project, scope, now),
+        "page": page,
+        "answer": fact_sentences.agents(page, scope.period),
+        "charts": fact_pictures.agents(page, read.tables.tasks.scope.times, scope.interval),
+        "worst": [(name, words.worst_tasks(name), page.worst[name]) for name in page.worst],
+    }
+    return page_or_fragment(request, "dashboards/agents.html", "dashboards/_agents.html", context)
+
+
+def _shared_by_facts(project: Project, scope: Scope, now: datetime) -> dict[str, Any]:
+    """What pages of facts show around them; facts are not told apart by model."""
+    shared = _shared(project, scope, now, selectors.feature_names(project), [])
+    return {**shared, "filters": shared["filters"][:1], "is_empty": False}
+
+
+def _first_facts(
+    request: ProjectRequest, project: Project, now: datetime, write: Callable[[snippets.Example], str]
+) -> dict[str, Any]:
+    """The page before anything arrived: the lines that send the first, with the project's key and address."""
+    key = shown_once.first_key(request.session, project=project, now=now)
+    example = snippets.Example(
+        address=_address(request),
+        key=key or "YOUR_KEY",
+        trace_id=secrets.token_hex(16),
+        span_id=secrets.token_hex(8),
+        now=now,
+    )
+    return {
+        "project": project,
+        "now": now,
+        "is_empty": True,
+        "snippet": write(example),
+        "has_key": key is not None,
+        "key_url": _url_if_any("settings_keys", project=project.slug),
+    }
 
 
 # --- Palette ------------------------------------------------------------------------------------------------

@@ -77,3 +77,22 @@ def heading(dimension: Dimension) -> str:
 def breakdowns(offered: Sequence[Dimension], chosen: Dimension) -> list[Breakdown]:
     """The choice by what figures are broken down; the first needs no parameter."""
     return [Breakdown("" if each is offered[0] else str(each), heading(each), each is chosen) for each in offered]
+
+
+def worst_retrievals(name: str) -> str:
+    """What a list of the worst retrievals is called: a question."""
+    return {
+        "empty": _("Which found nothing?"),
+        "low_score": _("Which matched least?"),
+        "unused": _("Which were used least?"),
+        "slow": _("Which were slowest?"),
+    }[name]
+
+
+def worst_tasks(name: str) -> str:
+    """What a list of the worst tasks is called: a question."""
+    return {
+        "looped": _("Which went in circles?"),
+        "failed": _("Which did not succeed?"),
+        "longest": _("Which took most steps?"),
+    }[name]
