@@ -16,7 +16,9 @@ from apps.core.errors import NotFound
 from apps.core.periods import read_moment
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
+from apps.projects.types import Role
 from apps.telemetry import conversation, resending, trace_words, waterfall
+from apps.telemetry.score_forms import JudgeForm
 from apps.telemetry.selectors import one_trace as selectors
 from apps.telemetry.selectors.one_trace import Outline
 from apps.telemetry.selectors.scores import ScoreView, scores_of_trace
@@ -102,6 +104,7 @@ def _whole(found: Outline, place: int, request: ProjectRequest, scores: list[Sco
         "length_ms": length_ms,
         "costs_note": trace_words.costs_note(found),
         "scores": scores,
+        "judge": JudgeForm() if request.membership.rank.allows(Role.EDITOR) else None,
         "is_talk": is_talk,
         **(_talk(found, request.GET.get("step", "")) if is_talk else _waterfall(found, place, length_ms)),
     }
