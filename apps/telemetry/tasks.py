@@ -12,8 +12,10 @@ from apps.telemetry.services import (
     forgetting,
     partitions,
     retention,
+    review_rules,
     rollups,
     sample,
+    scores,
     settling,
 )
 
@@ -90,3 +92,15 @@ def erase_user(*, erasure_id: int, **_newer: object) -> None:
 def resume_erasures(**_newer: object) -> None:
     """Go on with erasures that were cut off."""
     erasing.resume_erasures(now=clock.now())
+
+
+@shared_task(name="telemetry.queue_reviews")
+def queue_reviews(**_newer: object) -> None:
+    """Queue what rules about scores choose among the scores that came since the last time."""
+    review_rules.queue_scores(now=clock.now())
+
+
+@shared_task(name="telemetry.place_scores")
+def place_scores(**_newer: object) -> None:
+    """Find the traces of scores that were not found at once."""
+    scores.place_pending(now=clock.now())
