@@ -156,5 +156,5 @@ def _size(table: str, rows: int) -> int:
             [table, table],
         )
         size, all_rows = cursor.fetchone()
-    share: float = min(1.0, rows / max(all_rows, rows, 1))
-    return round(size * share)
+    share = min(1.0, rows / max(float(all_rows), rows, 1.0))
+    return round(int(size) * share)
