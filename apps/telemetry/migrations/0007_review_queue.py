@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import django.db.models.deletion
 from django.conf import settings
@@ -23,11 +23,11 @@ RULE_KINDS = [
 WAITING = models.Q(status__in=("open", "in_review"))
 
 
-def _number() -> models.BigAutoField:
+def _number() -> models.BigAutoField[Any, Any]:
     return models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")
 
 
-def _person() -> models.ForeignKey:
+def _person() -> models.ForeignKey[Any, Any]:
     return models.ForeignKey(
         null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
     )
