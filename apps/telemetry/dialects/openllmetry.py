@@ -51,11 +51,6 @@ def _messages(field: str, role: str, prefix: str) -> Any:
     return build
 
 
-def _broke_off(output: Any) -> bool:
-    """Whether a stream ended before its end: the span has status OK then, and an empty finish reason."""
-    return content.finish_of(output, streamed=True) == "error"
-
-
 def _entity(value: Any) -> Any:
     """A function's arguments or result; of `{"args": [], "kwargs": {...}}` only what was given."""
     found = to.content(value)
@@ -67,10 +62,6 @@ def _entity(value: Any) -> Any:
 
 
 def _finish(draft: Draft) -> None:
-    if draft.kind == "llm" and draft.get("streamed") and _broke_off(draft.get("output")):
-        draft.add("status", "error")
-        draft.add("error_type", "stream_broken")
-        draft.add("error_message", "The stream ended without a finish reason.")
     name = to.text(draft.attributes.get("traceloop.entity.name"))
     if draft.kind == "tool":
         draft.add("tool_name", name)
@@ -102,6 +93,6 @@ DIALECT = Dialect(
         Family("gen_ai.completion.", _messages("output", "assistant", "gen_ai.completion.")),
     ),
     metadata=(Metadata("traceloop.association.properties."),),
-    marks=("traceloop.span.kind", "gen_ai.is_streaming", "llm.is_streaming"),
+    marks=("traceloop.span.kind",),
     finish=_finish,
 )
