@@ -21,12 +21,14 @@ from apps.telemetry.sample.scenery import (
     choose_scene,
     is_bad,
 )
+from apps.telemetry.sample.steps import look_up, tool_runs
 from apps.telemetry.sample.trace import RealCall, real_calls
 
 Span = dict[str, Any]
 
 MILLISECOND = timedelta(milliseconds=1)
 CLIENT_PATIENCE_MS = 30_000
+RERANKED_MS = 24
 SOME_TEXTS = 0.008
 RECENT_TEXTS = 0.10
 
@@ -187,19 +189,17 @@ def _whole(call: Span, kind: str, name: str, dealt: Dealt, before_ms: int) -> Sp
 
 
 def _searched(dealt: Dealt, call: Span, dice: Dice, has_texts: bool) -> Iterator[Span]:
-    """A chain of a look-up in the help pages and the call that answers from what was found."""
+    """A chain of a look-up in the help pages, a reranking, and the call that answers from what was found."""
     looked_ms = round(85 * dice.spread(0.4))
     search = dice.pick(texts.SEARCHES)
-    root = _whole(call, "chain", "answer from the help pages", dealt, looked_ms + 6)
-    started_at = dealt.started_at - (looked_ms + 3) * MILLISECOND
+    found = look_up(search, dealt.call.number, dealt.started_at, has_texts=has_texts)
+    root = _whole(call, "chain", "answer from the help pages", dealt, looked_ms + RERANKED_MS + 6)
+    started_at = dealt.started_at - (looked_ms + RERANKED_MS + 3) * MILLISECOND
     looked = _around(call, "retriever", "retriever", "search the help pages", started_at, looked_ms)
+    looked |= {"documents": found.documents, "attributes": found.attributes}
     if has_texts:
-        documents = [
-            {"id": found.id, "title": found.title, "content": found.text, "score": round(0.92 - 0.13 * place, 2)}
-            for place, found in enumerate(search.passages)
-        ]
-        passages = "\n".join(f"[{place}] {found.text}" for place, found in enumerate(search.passages, start=1))
-        looked |= {"input": search.question, "documents": documents}
+        passages = "\n".join(f"[{place}] {each.text}" for place, each in enumerate(search.passages, start=1))
+        looked |= {"input": search.question}
         call = {
             **call,
             "input": _messages(texts.SEARCH_SYSTEM, f"{passages}\n\nQuestion: {search.question}"),
@@ -208,27 +208,38 @@ def _searched(dealt: Dealt, call: Span, dice: Dice, has_texts: bool) -> Iterator
         root |= {"input": search.question, "output": call["output"]}
     yield root
     yield {**looked, "parent_span_id": root["span_id"]}
+    if found.reranked is not None:
+        at = dealt.started_at - (RERANKED_MS + 2) * MILLISECOND
+        reranked = _around(call, "reranker", "reranker", "order the passages", at, RERANKED_MS)
+        yield {**reranked, "documents": found.reranked, "parent_span_id": root["span_id"]}
     yield {**call, "parent_span_id": root["span_id"]}
 
 
 def _run_errand(dealt: Dealt, call: Span, dice: Dice, has_texts: bool) -> Iterator[Span]:
-    """An agent that used two tools before the call that words its answer."""
+    """An agent that used its tools before the call that words its answer."""
     errand = dice.pick(texts.ERRANDS)
-    tools_ms = [round(140 * dice.spread(0.6)) for _ in errand.tools]
-    root = _whole(call, "agent", "order desk", dealt, sum(tools_ms) + 10)
+    runs = tool_runs(errand, dealt.call.number, [round(140 * dice.spread(0.6)) for _ in errand.tools])
+    tools_ms = sum(run.latency_ms for run in runs)
+    root = _whole(call, "agent", "order desk", dealt, tools_ms + 10)
     root["agent_name"] = "order-desk"
     if has_texts:
         call = {**call, "input": _errand_messages(errand), "output": _answer(call, errand.answer)}
         root |= {"input": errand.task, "output": call["output"]}
     yield root
-    at = dealt.started_at - (sum(tools_ms) + 6) * MILLISECOND
-    for place, (tool, tool_ms) in enumerate(zip(errand.tools, tools_ms, strict=True)):
-        used = _around(call, f"tool{place}", "tool", tool.name, at, tool_ms)
-        used |= {"tool_name": tool.name, "parent_span_id": root["span_id"]}
-        if has_texts:
-            used |= {"input": tool.arguments, "output": tool.result}
+    at = dealt.started_at - (tools_ms + 6) * MILLISECOND
+    for place, run in enumerate(runs):
+        used = _around(call, f"tool{place}", "tool", run.tool.name, at, run.latency_ms)
+        used |= {"tool_name": run.tool.name, "input": run.tool.arguments, "parent_span_id": root["span_id"]}
+        if run.error_type:
+            used |= {
+                "status": "error",
+                "error_type": run.error_type,
+                "error_message": "The order system did not answer.",
+            }
+        elif has_texts:
+            used["output"] = run.tool.result
         yield used
-        at += tool_ms * MILLISECOND
+        at += run.latency_ms * MILLISECOND
     yield {**call, "parent_span_id": root["span_id"], "agent_name": "order-desk"}
 
 
