@@ -43,6 +43,26 @@ def _response(value: Any) -> dict[str, Any]:
     return {**usage.fields(data.get("usage")), "output": [said] if isinstance(said, dict) else to.content(said)}
 
 
+def _events(value: Any) -> dict[str, Any]:
+    """Messages as older versions send them: events in one list, those of the answer among them."""
+    given = to.structured(value)
+    events = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    if not events or not all("event.name" in one for one in events):
+        return {}
+    answers = [one for one in events if one["event.name"] == "gen_ai.choice"]
+    asked = [one for one in events if one["event.name"] != "gen_ai.choice"]
+    if not answers and asked[-1].get("role") == "assistant":
+        answers = [asked.pop()]
+    return {"input": _messages(asked) or None, "output": _messages(answers) or None}
+
+
+def _messages(events: list[dict[str, Any]]) -> list[Any]:
+    return [
+        one.get("message") or {name: part for name, part in one.items() if not name.startswith(("event.", "gen_ai."))}
+        for one in events
+    ]
+
+
 def _finish(draft: Draft) -> None:
     said = to.text(draft.attributes.get("logfire.span_type"))
     if said == "pending_span":  # sent ahead of a span that comes later, under an id of its own
@@ -108,12 +128,12 @@ DIALECT = Dialect(
         Source("pydantic_ai.all_messages", "input", to.content, LATE),
         Source("all_messages_events", "input", to.content, LAST),
         Source("final_result", "output", to.content, LATE),
-        Source("events", "input", to.content, LAST),
     ),
     several=(
         Several("gen_ai.usage.raw", usage.fields, LAST),
         Several("request_data", _request, LAST, keep=True),
         Several("response_data", _response, LAST),
+        Several("events", _events, LAST),
     ),
     marks=("logfire.span_type",),
     scopes=("logfire", "pydantic-ai"),
