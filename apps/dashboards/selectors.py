@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from apps.accounts.models import User
-from apps.dashboards import calendar
+from apps.dashboards import calendar, quality
 from apps.dashboards.costs import CostTables
 from apps.dashboards.latency import LatencyTables
 from apps.dashboards.overview import OverviewTables
+from apps.dashboards.quality import Quality
 from apps.dashboards.scope import Scope
 from apps.projects.models import Project
 from apps.projects.selectors import list_features, list_memberships
 from apps.telemetry.figures import Dimension, FigureRequest, Filters, Interval
 from apps.telemetry.models import IntakeRejection
-from apps.telemetry.selectors import agents, intake, retrievals
+from apps.telemetry.selectors import agents, intake, retrievals, scores
 from apps.telemetry.selectors.agents import AgentTables, WorstTask
 from apps.telemetry.selectors.fact_cells import FactScope, FactTable
 from apps.telemetry.selectors.figures import read_tables
@@ -173,6 +174,55 @@ def _every_model(scope: Scope) -> FigureRequest:
     """All models of the period, for the filter of a page that is narrowed to one."""
     filters = replace(scope.filters, model=None)
     return FigureRequest(scope.period.start, scope.period.end, (Dimension.MODEL,), filters=filters, has_lengths=False)
+
+
+WORST = 10
+COMMENTS = 6
+
+
+def read_quality(project_id: int, scope: Scope, *, wish: str | None, is_highest: bool, zone: ZoneInfo) -> Quality:
+    """The Quality page, in seven queries at most: the score in the address in full, and all others by name."""
+    period, earlier, filters = scope.period, scope.period.before(), scope.filters
+    course = scores.read_course(
+        project_id,
+        before=earlier.start,
+        start=period.start,
+        end=period.end,
+        interval=scope.interval,
+        timezone=zone,
+        filters=filters,
+    )
+    names = quality.names_of(course)
+    chosen = quality.choose(names, wish)
+    coverage = scores.read_coverage(project_id, start=period.start, end=period.end, filters=filters)
+    if chosen is None:
+        return Quality(names, None, course.times, {}, [], [], [], coverage)
+    found = scores.read_breakdown(
+        project_id, chosen.name, before=earlier.start, start=period.start, end=period.end, filters=filters
+    )
+    within: dict[str, Any] = {"start": period.start, "end": period.end, "filters": filters}
+    bounds: dict[str, Any] = {"lowest": chosen.now.lowest or 0.0, "highest": chosen.now.highest or 0.0}
+    return Quality(
+        names=names,
+        chosen=chosen,
+        times=course.times,
+        rows=quality.rows_of(found),
+        bars=scores.read_distribution(project_id, chosen.name, **within, **bounds),
+        worst=scores.extreme_scores(project_id, chosen.name, **within, is_highest=is_highest, limit=WORST),
+        comments=scores.recent_comments(project_id, **within, limit=COMMENTS),
+        coverage=coverage,
+    )
+
+
+def last_trace(project_id: int, *, now: datetime) -> str | None:
+    """The id of the newest trace of the last day, for an example that scores a real one; None without any."""
+    found = recent_traces(project_id, start=now - LATEST_WITHIN, end=now, matching=TraceFilter(), limit=1).items
+    return found[0].trace_id if found else None
+
+
+def has_scores(project_id: int) -> bool:
+    """Whether a score has ever arrived for the project."""
+    return scores.has_scores(project_id)
 
 
 MOST_FOUND = 8

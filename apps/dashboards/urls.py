@@ -12,5 +12,6 @@ urlpatterns = [
     path("p/<slug:project>/latency", views.latency_page, name="latency"),
     path("p/<slug:project>/retrieval", views.retrieval_page, name="retrieval"),
     path("p/<slug:project>/agents", views.agents_page, name="agents"),
+    path("p/<slug:project>/quality", views.quality_page, name="quality"),
     path("p/<slug:project>/palette", views.palette, name="palette"),
 ]

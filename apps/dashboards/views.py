@@ -29,7 +29,10 @@ from apps.dashboards import (
     latency,
     overview,
     pictures,
+    quality,
+    quality_words,
     retrieval,
+    score_snippets,
     selectors,
     sentences,
     snippets,
@@ -352,6 +355,67 @@ def _first_facts(
         "now": now,
         "is_empty": True,
         "snippet": write(example),
+        "has_key": key is not None,
+        "key_url": _url_if_any("settings_keys", project=project.slug),
+    }
+
+
+# --- Quality ------------------------------------------------------------------------------------------------
+
+
+@project_page()
+def quality_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Is it any good? Before the first score: how to send one."""
+    now = clock.now()
+    scope = read_scope(request.GET.dict(), now=now)
+    is_highest = request.GET.get("worst") == "high"
+    page = selectors.read_quality(
+        project.pk,
+        scope,
+        wish=request.GET.get("score"),
+        is_highest=is_highest,
+        zone=zone_named(project.timezone),
+    )
+    if not page.names and not selectors.has_scores(project.pk):
+        context = _first_score(request, project, now)
+        return page_or_fragment(request, "dashboards/quality.html", "dashboards/_quality_empty.html", context)
+    features = selectors.feature_names(project)
+    models = sorted(row.value for row in page.rows.get(Dimension.MODEL, []) if row.value)
+    context = {
+        **_shared(project, scope, now, features, models),
+        "is_empty": False,
+        "page": page,
+        "answer": quality_words.answer(page, scope.period),
+        "coverage": quality_words.coverage(page),
+        "is_highest": is_highest,
+        "tables": [
+            (dimension, words.heading(dimension), rows[: quality.MOST_ROWS]) for dimension, rows in page.rows.items()
+        ],
+        "count_chart": quality_words.count_chart(page.times, page.names, scope.interval),
+        "mean_chart": quality_words.mean_chart(page.times, page.chosen, scope.interval) if page.chosen else None,
+    }
+    return page_or_fragment(request, "dashboards/quality.html", "dashboards/_quality.html", context)
+
+
+def _first_score(request: ProjectRequest, project: Project, now: datetime) -> dict[str, Any]:
+    """The page before anything arrived: the lines for a service, and for a page that asks its readers."""
+    key = shown_once.first_key(request.session, project=project, now=now)
+    last_trace = selectors.last_trace(project.pk, now=now)
+    example = snippets.Example(
+        address=_address(request),
+        key=key or "YOUR_KEY",
+        trace_id=last_trace or secrets.token_hex(16),
+        span_id=secrets.token_hex(8),
+        now=now,
+    )
+    return {
+        "project": project,
+        "now": now,
+        "is_empty": True,
+        "snippet": score_snippets.curl(example),
+        "link": score_snippets.link(example),
+        "widget": score_snippets.widget(example),
+        "is_of_a_trace": last_trace is not None,
         "has_key": key is not None,
         "key_url": _url_if_any("settings_keys", project=project.slug),
     }

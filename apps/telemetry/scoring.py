@@ -12,6 +12,7 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -382,7 +383,8 @@ def read_body(body: bytes, *, max_items: int) -> tuple[list[msgspec.Raw] | list[
 # --- Figures ------------------------------------------------------------------------------------------------
 
 
-class ScorePoint(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ScorePoint:
     """The scores of one name in one interval and group; `at` is None when the range is not cut.
 
     `count` counts all of them, `valued` those with a number, of which are the sum and the bounds.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from apps.telemetry.figures import Dimension, Filters, Interval, bucket_starts
 from apps.telemetry.scoring import ScorePoint
+from apps.telemetry.selectors.counting import SPAN_DIMENSIONS
 from apps.telemetry.selectors.traces import BadCursor
 
 MOST_OF_TRACE = 500
@@ -230,3 +231,185 @@ def _where(
         where += f" AND {DIMENSION_COLUMNS[dimension]} = %s"
         values.append(value)
     return where, values
+
+
+class Course(NamedTuple):
+    """The scores of a range, interval by interval, and those of the time before it, by name alone."""
+
+    times: tuple[datetime, ...]
+    now: list[ScorePoint]
+    before: list[ScorePoint]
+
+
+def read_course(
+    project_id: int,
+    *,
+    before: datetime,
+    start: datetime,
+    end: datetime,
+    interval: Interval,
+    timezone: tzinfo,
+    filters: Filters,
+) -> Course:
+    """Every score given in [start, end) by name and interval, and in [before, start) by name, in one query."""
+    times = bucket_starts(start, end, interval, timezone)
+    where, values = _where(project_id, before, end, filters, None)
+    # The first interval may begin before the range, and what lies there belongs to the time before.
+    edges = [before, start, *times[1:]]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT name, width_bucket(at, %s::timestamptz[]) AS bucket,
+              count(*), count(value), coalesce(sum(value), 0), min(value), max(value)
+            FROM telemetry_score WHERE {where} GROUP BY name, bucket ORDER BY bucket, name
+            """,  # noqa: S608 -- names of our own columns
+            [edges, *values],
+        )
+        rows = cursor.fetchall()
+    return Course(
+        times,
+        [ScorePoint(name, times[bucket - 2], (), *numbers) for name, bucket, *numbers in rows if bucket > 1],
+        [ScorePoint(name, None, (), *numbers) for name, bucket, *numbers in rows if bucket == 1],
+    )
+
+
+BREAKDOWN = (Dimension.FEATURE, Dimension.MODEL, Dimension.PROMPT_VERSION)
+
+
+class Breakdown(NamedTuple):
+    """The scores of one name by one dimension, now or in the time before."""
+
+    dimension: Dimension
+    is_now: bool
+    point: ScorePoint
+
+
+def read_breakdown(
+    project_id: int, name: str, *, before: datetime, start: datetime, end: datetime, filters: Filters
+) -> list[Breakdown]:
+    """The scores of one name by feature, by model and by prompt version, now and in the time before, in one query."""
+    where, values = _where(project_id, before, end, filters, [name])
+    columns = [DIMENSION_COLUMNS[dimension] for dimension in BREAKDOWN]
+    sets = ", ".join(f"(is_now, {column})" for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT GROUPING({", ".join(columns)}), is_now, coalesce({", ".join(columns)}),
+              count(*), count(value), coalesce(sum(value), 0), min(value), max(value)
+            FROM (SELECT at >= %s AS is_now, value, {", ".join(columns)} FROM telemetry_score WHERE {where}) AS score
+            GROUP BY GROUPING SETS ({sets})
+            """,  # noqa: S608 -- names of our own columns
+            [start, *values],
+        )
+        # GROUPING has a zero bit for the column that the row is of, the first column being the highest bit.
+        dimensions = {7 - 2 ** (2 - place): dimension for place, dimension in enumerate(BREAKDOWN)}
+        return [
+            Breakdown(dimensions[mask], is_now, ScorePoint(name, None, (value,), *numbers))
+            for mask, is_now, value, *numbers in cursor.fetchall()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """So many scores with this label, or with a number from `low` to `high`, which are the same for one number."""
+
+    label: str
+    low: float | None
+    high: float | None
+    count: int
+
+
+MOST_EXACT = 12
+BUCKETS = 10
+
+
+def read_distribution(
+    project_id: int, name: str, *, start: datetime, end: datetime, filters: Filters, lowest: float, highest: float
+) -> list[Bar]:
+    """How often each number or label was given; many different numbers in ten equal steps from lowest to highest."""
+    where, values = _where(project_id, start, end, filters, [name])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT CASE WHEN value IS NULL THEN label ELSE '' END AS word, value, count(*) AS number"  # noqa: S608
+            f" FROM telemetry_score WHERE {where} GROUP BY word, value ORDER BY number DESC LIMIT %s",
+            [*values, MOST_EXACT + 1],
+        )
+        rows = cursor.fetchall()
+        if len(rows) <= MOST_EXACT or not highest > lowest:
+            return sorted((Bar(word, value, value, count) for word, value, count in rows), key=_order)
+        cursor.execute(
+            "SELECT least(width_bucket(value, %s, %s, %s), %s) AS bucket, count(*)"  # noqa: S608
+            f" FROM telemetry_score WHERE {where} AND value IS NOT NULL GROUP BY bucket",
+            [lowest, highest, BUCKETS, BUCKETS, *values],
+        )
+        counts = dict(cursor.fetchall())
+    step = (highest - lowest) / BUCKETS
+    return [
+        Bar("", lowest + step * place, lowest + step * (place + 1), counts.get(place + 1, 0))
+        for place in range(BUCKETS)
+    ]
+
+
+def _order(bar: Bar) -> tuple[bool, float, int, str]:
+    """Numbers from the highest down, then labels from the most frequent down."""
+    return bar.low is None, -(bar.low or 0.0), -bar.count, bar.label
+
+
+def extreme_scores(
+    project_id: int, name: str, *, start: datetime, end: datetime, filters: Filters, is_highest: bool, limit: int
+) -> list[ScoreView]:
+    """The lowest (or highest) scores of one name, the newest of equal ones first; those with a number."""
+    where, values = _where(project_id, start, end, filters, [name])
+    direction = "DESC" if is_highest else "ASC"
+    return _views(f"{where} AND value IS NOT NULL ORDER BY value {direction}, at DESC LIMIT %s", [*values, limit])
+
+
+def recent_comments(
+    project_id: int, *, start: datetime, end: datetime, filters: Filters, limit: int
+) -> list[ScoreView]:
+    """The newest scores with a comment, of any name."""
+    where, values = _where(project_id, start, end, filters, None)
+    return _views(f"{where} AND comment <> '' ORDER BY at DESC LIMIT %s", [*values, limit])
+
+
+class Coverage(NamedTuple):
+    """How many traces were looked at and how many of them have a score; `is_cut` when there are more."""
+
+    traces: int
+    scored: int
+    is_cut: bool
+
+    @property
+    def share(self) -> float | None:
+        """The part of the traces that has a score; None without traces."""
+        return self.scored / self.traces if self.traces else None
+
+
+SPANS_LOOKED_AT = 10_000
+
+
+def read_coverage(project_id: int, *, start: datetime, end: datetime, filters: Filters) -> Coverage:
+    """Which part of the traces has a score, among the newest spans that started in [start, end)."""
+    where = "project_id = %s AND started_at >= %s AND started_at < %s"
+    values: list[Any] = [project_id, start, end]
+    for dimension, value in filters.given().items():
+        where += f" AND {SPAN_DIMENSIONS[dimension]} = %s"
+        values.append(value)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH newest AS (
+              SELECT trace_id FROM telemetry_span WHERE {where} ORDER BY started_at DESC LIMIT %s
+            ), traces AS MATERIALIZED (
+              SELECT trace_id, count(*) AS spans FROM newest GROUP BY trace_id
+            )
+            SELECT count(*), count(score.trace_id), coalesce(sum(spans), 0)
+            FROM traces LEFT JOIN LATERAL (
+              SELECT trace_id FROM telemetry_score
+              WHERE project_id = %s AND trace_id = traces.trace_id LIMIT 1
+            ) AS score ON true
+            """,  # noqa: S608 -- names of our own columns
+            [*values, SPANS_LOOKED_AT, project_id],
+        )
+        traces, scored, spans = cursor.fetchone()
+    return Coverage(traces, scored, spans >= SPANS_LOOKED_AT)
