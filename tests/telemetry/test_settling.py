@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.projects.models import Project
+from apps.telemetry.services import settling as settling_service
 from apps.telemetry.services import storing
 from apps.telemetry.services.rollups import roll_up
 from apps.telemetry.services.settling import SECOND_LOOK, forget_marks, settle_due, settle_traces
@@ -360,6 +361,20 @@ def _marked_at() -> datetime:
     (latest,) = rows("SELECT max(marked_at) FROM telemetry_opentrace")[0]
     assert isinstance(latest, datetime)
     return latest
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("span_tables")
+def test_leaves_a_long_trace_that_grows_to_the_schedule(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling_service, "MOST_SPANS_AT_ONCE", 3)
+    root, *others = story()
+    storing.store([batch(project, [each for each in others if each.trace_id == TRACE])])
+    storing.store([batch(project, [root])])
+    assert rows("SELECT user_id FROM telemetry_span WHERE span_id = %s", b"call....") == [("",)]
+    assert settle_due(now=_marked_at()) == 1, "at its next turn, however new the mark is"
+    assert rows("SELECT user_id FROM telemetry_span WHERE span_id = %s", b"call....") == [("user-42",)]
+    assert settle_due(now=_marked_at()) == 0
+    assert settle_due(now=_marked_at() + SECOND_LOOK) == 1, "and once more a minute later"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -31,6 +31,7 @@ CREATE TABLE telemetry_opentrace (
   around timestamptz NOT NULL,
   marked_at timestamptz NOT NULL,
   settled_at timestamptz,
+  is_deferred boolean NOT NULL DEFAULT false,
   CONSTRAINT telemetry_opentrace_key PRIMARY KEY (project_id, trace_id)
 );
 CREATE INDEX telemetry_opentrace_unsettled ON telemetry_opentrace (marked_at) WHERE settled_at IS NULL;

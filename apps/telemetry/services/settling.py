@@ -9,6 +9,8 @@ A batch is settled by itself before it is stored. What other batches could chang
    (or has made its own) and reads both parts.
 3. Whoever settles locks the marks of all traces concerned first, in order, so one trace is settled by one at a time.
 4. A mark is settled once more a minute later by a schedule. So a process that dies in between loses nothing.
+5. A trace of thousands of spans that still grows is left to the schedule from the start, since reading it whole for
+   every batch would take longer than storing it; until then its spans are settled as far as their batch goes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
@@ -32,6 +35,8 @@ from apps.telemetry.types import SpanRecord
 
 log = logging.getLogger(__name__)
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
 TraceKey = tuple[int, bytes]
 Targets = dict[TraceKey, datetime]
 """Traces, each with the start of one of its spans."""
@@ -41,9 +46,12 @@ TWIN_WINDOW = timedelta(hours=1)
 """Reports of one call lie this close together."""
 
 TRACES_AT_ONCE = 200
+SPANS_AT_ONCE = 5_000
 SECOND_LOOK = timedelta(seconds=60)
 KEEP_MARKS = timedelta(days=2)
 CLOSURE_STEPS = 3
+MOST_SPANS_AT_ONCE = 1_000
+"""A trace with more spans is settled by the schedule alone."""
 
 MARK = """
 INSERT INTO telemetry_opentrace (project_id, trace_id, around, marked_at)
@@ -116,9 +124,24 @@ WRITTEN = (
 )  # fmt: skip
 
 WRITE = f"""
-UPDATE telemetry_span SET {", ".join(f"{name} = %s" for name in WRITTEN)}
-WHERE project_id = %s AND trace_id = %s AND span_id = %s AND started_at = %s
+UPDATE telemetry_span AS held SET {", ".join(f"{name} = told.{name}" for name in WRITTEN)}
+FROM json_populate_recordset(NULL::telemetry_span, %s) AS told
+WHERE held.project_id = told.project_id AND held.trace_id = told.trace_id AND held.span_id = told.span_id
+  AND held.started_at = told.started_at AND held.started_at >= %s AND held.started_at <= %s
 """  # noqa: S608
+
+DEFER = """
+UPDATE telemetry_opentrace AS held SET is_deferred = true
+FROM unnest(%s::text::bigint[], %s::text::bytea[], %s::text::timestamptz[]) AS wanted (p, t, at)
+CROSS JOIN LATERAL (
+  SELECT count(*) AS spans FROM (
+    SELECT 1 FROM telemetry_span
+    WHERE project_id = wanted.p AND trace_id = wanted.t AND started_at >= %s AND started_at < %s LIMIT %s
+  ) AS counted_spans
+) AS size
+WHERE held.project_id = wanted.p AND held.trace_id = wanted.t AND size.spans = %s
+RETURNING held.project_id, held.trace_id
+"""
 
 DIRTY = """
 INSERT INTO telemetry_dirtyhour (project_id, hour, marked_at)
@@ -127,11 +150,12 @@ SELECT *, %s::timestamptz FROM unnest(%s::bigint[], %s::timestamptz[])
 
 DUE = """
 SELECT project_id, trace_id, around, marked_at FROM telemetry_opentrace
-WHERE settled_at IS NULL AND marked_at <= %s ORDER BY marked_at LIMIT %s
+WHERE settled_at IS NULL AND (marked_at <= %s OR is_deferred) ORDER BY marked_at LIMIT %s
 """
 
 DONE = """
-UPDATE telemetry_opentrace AS held SET settled_at = %s
+UPDATE telemetry_opentrace AS held
+SET is_deferred = false, settled_at = CASE WHEN held.marked_at <= %s THEN %s::timestamptz END
 FROM unnest(%s::text::bigint[], %s::text::bytea[], %s::text::timestamptz[]) AS wanted (p, t, at)
 WHERE held.project_id = wanted.p AND held.trace_id = wanted.t AND held.marked_at = wanted.at
 """
@@ -169,11 +193,23 @@ def settle_stored(spans: Sequence[SpanRecord], marked: Targets) -> None:
     """Settle what the commit of these spans may have changed. A failure is left to the schedule, and logged."""
     try:
         targets = marked | _concerned(spans, marked)
+        targets = _without_long_ones(targets) if targets else targets
         if targets:
             settle_traces(targets)
     except Exception:
         # What was stored is stored, and is acknowledged; the marks are there for the schedule.
         log.exception("settling traces failed")
+
+
+def _without_long_ones(targets: Targets) -> Targets:
+    """The traces but those of very many spans, which are left to the schedule."""
+    times = list(targets.values())
+    size = MOST_SPANS_AT_ONCE + 1
+    with connection.cursor() as cursor:
+        bounds = [min(times) - LONGEST_TRACE, max(times) + LONGEST_TRACE]
+        cursor.execute(DEFER, [*_columns(targets), times_array(times), *bounds, size, size])
+        long_ones = {(project_id, bytes(trace_id)) for project_id, trace_id in cursor.fetchall()}
+    return {key: at for key, at in targets.items() if key not in long_ones}
 
 
 def _concerned(spans: Sequence[SpanRecord], marked: Targets) -> Targets:
@@ -303,7 +339,7 @@ def _settle(cursor: CursorWrapper, targets: Targets) -> int:
     for span in changed:
         if span.counted != counted[id(span)]:
             freeze_cost(span)
-    cursor.executemany(WRITE, [[*(getattr(span, name) for name in WRITTEN), *_key(span)] for span in changed])
+    _write(cursor, changed)
     hours = sorted(
         {(span.project_id, clock.floor_hour(span.started_at)) for span in changed if span.counted or counted[id(span)]}
     )
@@ -311,6 +347,18 @@ def _settle(cursor: CursorWrapper, targets: Targets) -> int:
         cursor.execute(DIRTY, [clock.now(), *map(list, zip(*hours, strict=True))])
     append_fresh(cursor, [_key(span) for span in changed], now=clock.now())
     return len(changed)
+
+
+def _write(cursor: CursorWrapper, spans: Sequence[Facts]) -> None:
+    for first in range(0, len(spans), SPANS_AT_ONCE):
+        portion = spans[first : first + SPANS_AT_ONCE]
+        starts = [span.started_at for span in portion]
+        cursor.execute(WRITE, [_encode([_row(span) for span in portion]).decode(), min(starts), max(starts)])
+
+
+def _row(span: Facts) -> dict[str, Any]:
+    row = {name: getattr(span, name) for name in (*WRITTEN, "project_id", "started_at")}
+    return row | {"trace_id": f"\\x{span.trace_id.hex()}", "span_id": f"\\x{span.span_id.hex()}"}
 
 
 def _facts(row: Sequence[Any]) -> Facts:
@@ -335,7 +383,9 @@ def settle_due(*, now: datetime, limit: int = 2_000) -> int:
     if due:
         settle_traces({key: around for key, (around, _marked) in due.items()})
         with connection.cursor() as cursor:
-            cursor.execute(DONE, [now, *_columns(due), times_array(marked for _around, marked in due.values())])
+            cursor.execute(
+                DONE, [now - SECOND_LOOK, now, *_columns(due), times_array(marked for _around, marked in due.values())]
+            )
     return len(due)
 
 
