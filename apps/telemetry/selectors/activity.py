@@ -40,13 +40,12 @@ def newest(
         return [], None
     matching = replace(matching, has_session=column == "session_id" or None, has_user=column == "user_id" or None)
     until = end if after is None else min(end, after[1] + TICK)
-    look = candidates.prepare(project_id, matching, start=start, end=until)
+    look = candidates.prepare(project_id, column, matching, start=start, end=until)
     places: dict[str, datetime] = {}
     known: list[Place] = []
     for haul in candidates.hauls(look):
-        for span in haul.spans:
-            name = getattr(span, column)
-            places[name] = max(span.at, places.get(name, span.at))
+        for at, (name,) in haul.found:
+            places[name] = max(at, places.get(name, at))
         known = [place for place in places.items() if place[1] >= haul.since and _is_behind(place, after)]
         if after is not None:
             earlier = _on_earlier_pages(column, look, [name for name, _at in known], after[1], end)

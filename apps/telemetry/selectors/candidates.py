@@ -8,9 +8,9 @@ that grow the longer nothing is found. Every way ends in comparing the spans the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.db import connection
 
@@ -31,23 +31,22 @@ COMMON_FIELDS = {"environment", "status", "kind", "has_session", "has_user"}
 """What most spans have; a filter by nothing else needs no index."""
 
 
-COLUMNS = "span.started_at, span.trace_id, span.span_id, span.session_id, span.user_id"
+Key = tuple[Any, ...]
+By = Literal["trace_id", "trace_id, span_id", "session_id", "user_id"]
+"""What is looked for: traces, spans, sessions or users."""
 
 
 class Found(NamedTuple):
-    """A span that matches."""
+    """Something that has a span that matches, and the start of the newest of them."""
 
     at: datetime
-    trace_id: bytes
-    span_id: bytes
-    session_id: str
-    user_id: str
+    key: Key
 
 
 class Haul(NamedTuple):
-    """Spans that match, and since when these and those before are all there are."""
+    """What was found, and since when it is all there is."""
 
-    spans: list[Found]
+    found: list[Found]
     since: datetime
 
 
@@ -57,6 +56,7 @@ class Look:
     occurs and which are not indexed yet."""
 
     project_id: int
+    by: By
     start: datetime
     end: datetime
     matching: TraceFilter
@@ -67,17 +67,17 @@ class Look:
         return conditions(self.project_id, self.matching, self.fresh)
 
 
-def prepare(project_id: int, matching: TraceFilter, *, start: datetime, end: datetime) -> Look:
+def prepare(project_id: int, by: By, matching: TraceFilter, *, start: datetime, end: datetime) -> Look:
     """The question, with the spans looked through that are not indexed yet."""
     fresh: Sequence[SpanKey] = ()
     if matching.text is not None:
         waiting = search.waiting_spans(project_id, start=start, end=end)
         fresh = search.those_with(matching.text, waiting) if waiting else ()
-    return Look(project_id, start, end, matching, tuple(fresh))
+    return Look(project_id, by, start, end, matching, tuple(fresh))
 
 
 def hauls(look: Look) -> Iterator[Haul]:
-    """The spans that match, in hauls from new to old; a span may come twice."""
+    """What has spans that match, in hauls from new to old; the same may come twice."""
     matching = look.matching
     marks = marks_of(matching)
     # A user's and a session's spans have an index of their own, in the order of the list.
@@ -91,7 +91,7 @@ def hauls(look: Look) -> Iterator[Haul]:
     yield probe
     if probe.since <= look.start:
         return
-    rest = Look(look.project_id, look.start, probe.since, matching, look.fresh)
+    rest = replace(look, end=probe.since)
     if matching.score is not None or matching.is_flagged:
         yield _by_traces(rest)
     elif marks or matching.text is not None:
@@ -103,40 +103,67 @@ def hauls(look: Look) -> Iterator[Haul]:
 # --- The ways -----------------------------------------------------------------------------------------------
 
 
+class Rows(NamedTuple):
+    """What a query found, how many rows it looked at, and the start of the oldest of them."""
+
+    found: list[Found]
+    looked_at: int
+    oldest: datetime | None
+
+
+def _grouped(look: Look, query: str, values: list[Any]) -> Rows:
+    """Run a query of rows with `at` and the columns looked for, these null where the row does not match."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT max(at), min(at), count(*), {look.by} FROM ({query}) AS looked_at GROUP BY {look.by}",  # noqa: S608
+            values,
+        )
+        rows = cursor.fetchall()
+    found = [Found(newest, _key(key)) for newest, _oldest, _count, *key in rows if key[0] is not None]
+    return Rows(found, sum(row[2] for row in rows), min((row[1] for row in rows), default=None))
+
+
+def _key(values: Sequence[Any]) -> Key:
+    return tuple(bytes(value) if isinstance(value, memoryview) else value for value in values)
+
+
 def _by_time(look: Look) -> Iterator[Haul]:
     """Along the time, or along a user's or a session's."""
     condition, values = look.conditions()
     query = f"""
-      SELECT {COLUMNS} FROM telemetry_span AS span
+      SELECT started_at AS at, {look.by} FROM telemetry_span AS span
       WHERE project_id = %s AND started_at >= %s AND started_at < %s{condition}
       ORDER BY started_at DESC LIMIT %s
     """  # noqa: S608
     until, size, seen = look.end, FIRST_LOOK, 0
     while True:
-        rows = _fetch(query, [look.project_id, look.start, until, *values, size])
-        seen += len(rows)
-        if len(rows) < size or seen >= MOST_LOOKED_AT:
-            yield Haul(rows, look.start)
+        rows = _grouped(look, query, [look.project_id, look.start, until, *values, size])
+        seen += rows.looked_at
+        if rows.oldest is None or rows.looked_at < size or seen >= MOST_LOOKED_AT:
+            yield Haul(rows.found, look.start)
             return
-        yield Haul(rows, rows[-1].at + TICK)
-        until = rows[-1].at + TICK
-        size = min(size * 8, LARGEST_LOOK) if rows[0].at > rows[-1].at else size * 8
+        since = rows.oldest + TICK
+        yield Haul(rows.found, since)
+        # Many spans of one moment: the same rows again, and more of them.
+        size = min(size * 8, LARGEST_LOOK) if since < until else size * 8
+        until = since
 
 
 def _probe(look: Look) -> Haul:
     """Those of the newest spans that match."""
     condition, values = look.conditions()
+    keys = ", ".join(f"CASE WHEN matches THEN {name} END AS {name}" for name in look.by.split(", "))
     query = f"""
-      SELECT {COLUMNS}, true{condition} FROM (
-        SELECT * FROM telemetry_span WHERE project_id = %s AND started_at >= %s AND started_at < %s
-        ORDER BY started_at DESC LIMIT %s
-      ) AS span
+      SELECT at, {keys} FROM (
+        SELECT started_at AS at, {look.by}, (true{condition}) AS matches FROM (
+          SELECT * FROM telemetry_span WHERE project_id = %s AND started_at >= %s AND started_at < %s
+          ORDER BY started_at DESC LIMIT %s
+        ) AS span OFFSET 0
+      ) AS compared
     """  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(query, [*values, look.project_id, look.start, look.end, PROBE])
-        rows = cursor.fetchall()
-    found = [_found(row) for *row, matches in rows if matches]
-    return Haul(found, look.start if len(rows) < PROBE else min(row[0] for row in rows) + TICK)
+    rows = _grouped(look, query, [*values, look.project_id, look.start, look.end, PROBE])
+    is_all = rows.oldest is None or rows.looked_at < PROBE
+    return Haul(rows.found, look.start if is_all or rows.oldest is None else rows.oldest + TICK)
 
 
 def _by_traces(look: Look) -> Haul:
@@ -151,12 +178,12 @@ def _by_traces(look: Look) -> Haul:
         wished = []
         traces = "telemetry_reviewitem WHERE project_id = %s AND flagged_at >= %s"
     query = f"""
-      SELECT {COLUMNS} FROM telemetry_span AS span
+      SELECT started_at AS at, {look.by} FROM telemetry_span AS span
       WHERE project_id = %s AND started_at >= %s AND started_at < %s
         AND trace_id = ANY (ARRAY(SELECT DISTINCT trace_id FROM {traces} LIMIT {MOST_SCORED})){condition}
     """  # noqa: S608
     given = [look.project_id, look.start, look.end, look.project_id, look.start, *wished, *values]
-    return Haul(sorted(_fetch(query, given), reverse=True), look.start)
+    return Haul(_grouped(look, query, given).found, look.start)
 
 
 def _by_index(look: Look, marks: list[list[str]]) -> Iterator[Haul]:
@@ -167,56 +194,43 @@ def _by_index(look: Look, marks: list[list[str]]) -> Iterator[Haul]:
     if fresh:
         yield Haul(_matching_keys(look, fresh), look.end)
     condition, values = conditions(look.project_id, look.matching.without("text"), ())
+    keys = ", ".join(f"span.{name}" for name in look.by.split(", "))
     query = f"""
-      SELECT found.started_at, found.trace_id, found.span_id, span.session_id, span.user_id FROM (
+      SELECT indexed.started_at AS at, {keys} FROM (
         SELECT trace_id, span_id, started_at FROM telemetry_search
         WHERE started_at >= %s AND started_at < %s AND words @@ %s::tsquery ORDER BY started_at DESC LIMIT %s
-      ) AS found LEFT JOIN LATERAL (
-        SELECT session_id, user_id FROM telemetry_span AS span
-        WHERE span.project_id = %s AND span.trace_id = found.trace_id
-          AND span.span_id = found.span_id AND span.started_at = found.started_at{condition} OFFSET 0
+      ) AS indexed LEFT JOIN LATERAL (
+        SELECT trace_id, span_id, session_id, user_id FROM telemetry_span AS span
+        WHERE span.project_id = %s AND span.trace_id = indexed.trace_id
+          AND span.span_id = indexed.span_id AND span.started_at = indexed.started_at{condition} OFFSET 0
       ) AS span ON true
-      ORDER BY 1 DESC
     """  # noqa: S608
     question = search.question(look.project_id, look.matching.text, marks)
     until, stretch, size = look.end, FIRST_STRETCH, FIRST_LOOK
     while until > look.start:
         since = max(look.start, until - stretch)
-        with connection.cursor() as cursor:
-            cursor.execute(query, [since, until, question, size, look.project_id, *values])
-            rows = cursor.fetchall()
-        found = [_found(row) for row in rows if row[3] is not None]
-        if len(rows) < size:
+        rows = _grouped(look, query, [since, until, question, size, look.project_id, *values])
+        if rows.oldest is None or rows.looked_at < size:
             until, stretch = since, stretch * 4
         else:
-            size = min(size * 4, LARGEST_LOOK) if rows[-1][0] + TICK < until else size * 4
-            until = rows[-1][0] + TICK
-        yield Haul(found, until)
+            size = min(size * 4, LARGEST_LOOK) if rows.oldest + TICK < until else size * 4
+            until = rows.oldest + TICK
+        yield Haul(rows.found, until)
 
 
 def _matching_keys(look: Look, keys: Sequence[SpanKey]) -> list[Found]:
-    """Those of the spans that match; the text is known to occur in them."""
+    """What has one of these spans that matches; the text is known to occur in them."""
     condition, values = conditions(look.project_id, look.matching.without("text"), ())
+    columns = ", ".join(f"span.{name}" for name in look.by.split(", "))
     query = f"""
-      SELECT {COLUMNS} FROM unnest(%s::bytea[], %s::bytea[], %s::timestamptz[]) AS wanted (t, s, at)
-      CROSS JOIN LATERAL (
+      SELECT span.started_at AS at, {columns}
+      FROM unnest(%s::bytea[], %s::bytea[], %s::timestamptz[]) AS wanted (t, s, moment) CROSS JOIN LATERAL (
         SELECT * FROM telemetry_span AS span WHERE span.project_id = %s AND span.trace_id = wanted.t
-          AND span.span_id = wanted.s AND span.started_at = wanted.at{condition} OFFSET 0
+          AND span.span_id = wanted.s AND span.started_at = wanted.moment{condition} OFFSET 0
       ) AS span
     """  # noqa: S608
-    columns = [[getattr(key, name) for key in keys] for name in ("trace_id", "span_id", "started_at")]
-    return _fetch(query, [*columns, look.project_id, *values])
-
-
-def _fetch(query: str, values: list[Any]) -> list[Found]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        return [_found(row) for row in cursor.fetchall()]
-
-
-def _found(row: Sequence[Any]) -> Found:
-    at, trace_id, span_id, session_id, user_id = row
-    return Found(at, bytes(trace_id), bytes(span_id), session_id, user_id)
+    arrays = [[getattr(key, name) for key in keys] for name in ("trace_id", "span_id", "started_at")]
+    return _grouped(look, query, [*arrays, look.project_id, *values]).found
 
 
 # --- Conditions ---------------------------------------------------------------------------------------------

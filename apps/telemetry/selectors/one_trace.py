@@ -101,7 +101,10 @@ SELECT count(*), min(started_at), max(started_at), max(ended_at), count(*) FILTE
   {", ".join(f"coalesce((array_agg({name}) FILTER (WHERE {name} <> ''))[1], '')" for name in SAID)},
   {", ".join(TOTALS.values())}
 FROM (
-  SELECT *, {LENGTH} AS length, NOT flags && '{{clock}}' AS is_right FROM telemetry_span
+  SELECT span_id, parent_span_id, started_at, client_started_at, ended_at, status, kind, counted, ttft_ms, input_tokens,
+    output_tokens, cached_input_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, finish_reason,
+    {", ".join(SAID)},
+    {LENGTH} AS length, NOT flags && '{{clock}}' AS is_right FROM telemetry_span
   WHERE project_id = %s AND trace_id = %s{{bounds}} ORDER BY started_at, span_id
 ) AS span
 """  # noqa: S608 -- names of our own columns
@@ -109,18 +112,22 @@ FROM (
 
 @dataclass
 class Outline:
-    """A trace without its spans: what they add up to, and where each is to be found. `places` are all spans in the
-    order of their tree, `depths` how deep each lies in it, and
-    `talking` are the numbers of those places that say something."""
+    """A trace without its spans: what they add up to, and where each is to be found.
+
+    `identities`, `moments` (microseconds since 1970), `depths` and `talks` (`y` where the span says something) are in
+    the order of the starts; `order` are the places in them in the order of the tree, which is how spans are counted.
+    """
 
     project_id: int
     trace_id: str
     started_at: datetime
     ended_at: datetime | None
     failed: int
-    places: list[Place]
+    identities: list[bytes]
+    moments: tuple[int, ...]
+    order: list[int]
     depths: list[int]
-    talking: list[int]
+    talks: str
     extent: Extent
     model_ms: list[tuple[int, int]]
     ttft_ms: int | None
@@ -131,7 +138,7 @@ class Outline:
     @property
     def count(self) -> int:
         """How many spans it has."""
-        return len(self.places)
+        return len(self.order)
 
     @property
     def status(self) -> str:
@@ -145,39 +152,53 @@ class Outline:
 
     def rows(self, first: int, end: int) -> list[SpanView]:
         """The spans at these places, without their payloads."""
-        return self._deep(read_rows(self.project_id, self.places[first:end]), first)
+        return self._deep(read_rows(self.project_id, self.places(first, end)), self.order[first:end])
 
     def spans(self, first: int, end: int) -> list[SpanView]:
         """The spans at these places, with their payloads and what came for them as log records."""
-        views = self._deep(read_spans(self.project_id, self.places[first:end]), first)
+        views = self._deep(read_spans(self.project_id, self.places(first, end)), self.order[first:end])
         add_log_content(self.project_id, views)
         return views
 
-    def _deep(self, views: list[SpanView], first: int) -> list[SpanView]:
-        for view, depth in zip(views, self.depths[first:], strict=False):
-            view.depth = depth
+    def places(self, first: int, end: int) -> list[Place]:
+        """Where the spans at these places are stored."""
+        return self._places(self.order[first:end])
+
+    def _places(self, numbers: Sequence[int]) -> list[Place]:
+        trace_id = bytes.fromhex(self.trace_id)
+        return [
+            (EPOCH + timedelta(microseconds=self.moments[number]), trace_id, self.identities[number])
+            for number in numbers
+        ]
+
+    def _deep(self, views: list[SpanView], numbers: Sequence[int]) -> list[SpanView]:
+        for view, number in zip(views, numbers, strict=False):
+            view.depth = self.depths[number]
         return views
+
+    @cached_property
+    def talking(self) -> list[int]:
+        """Those spans that say something, in the order of the tree."""
+        return [number for number in self.order if self.talks[number] == "y"]
 
     def talking_spans(self, first: int, end: int) -> list[SpanView]:
         """Those spans that say something, from the `first` of them on, with their payloads."""
         numbers = self.talking[first:end]
-        views = read_spans(self.project_id, [self.places[number] for number in numbers])
-        for view, number in zip(views, numbers, strict=False):
-            view.depth = self.depths[number]
+        views = self._deep(read_spans(self.project_id, self._places(numbers)), numbers)
         add_log_content(self.project_id, views)
         return views
 
     def place_of(self, span_id: str) -> int | None:
         """Where the span of that id stands; None when the trace has no such span."""
-        return self._by_id.get(span_id)
-
-    @cached_property
-    def _by_id(self) -> dict[str, int]:
-        return {span_id.hex(): place for place, (_at, _trace, span_id) in reversed(list(enumerate(self.places)))}
+        try:
+            return self.order.index(self.identities.index(bytes.fromhex(span_id)))
+        except ValueError:
+            return None
 
     def place_to_open(self) -> int:
         """The span to look at first: a call that failed, whatever failed, the first model call, or the root."""
-        return next((self._by_id[span_id] for span_id in self.worth_opening), 0)
+        places = (self.place_of(span_id) for span_id in self.worth_opening)
+        return next((place for place in places if place is not None), 0)
 
 
 @dataclass(slots=True)
@@ -251,9 +272,8 @@ def _outline(project_id: int, trace_id: bytes, row: Sequence[Any]) -> Outline:
     count, started_at, _last, ended_at, failed, ids, parents, starts, talks, *rest = row
     right_first, right_end, wrong_length, any_first, any_end, has_length, has_right, models, ttft_ms, *others = rest
     open_first, said, totals = others[:3], others[3 : 3 + len(SAID)], others[3 + len(SAID) :]
-    identities, order = _cut(ids), in_tree_order(_cut(ids), _cut(parents))
-    moments = struct.unpack(f">{count}q", bytes(starts))
-    places = [(EPOCH + timedelta(microseconds=moments[place]), trace_id, identities[place]) for place, _depth in order]
+    identities = _cut(ids)
+    order, depths = in_tree_order(identities, _cut(parents))
     first, end = (right_first, right_end) if has_right else (any_first, any_end)
     longest = max((end - first) // timedelta(milliseconds=1), (wrong_length or 0) if has_right else 0)
     flat = struct.unpack(f">{len(models or b'') // 8}q", bytes(models or b""))
@@ -263,9 +283,11 @@ def _outline(project_id: int, trace_id: bytes, row: Sequence[Any]) -> Outline:
         started_at=started_at,
         ended_at=ended_at,
         failed=failed,
-        places=places,
-        depths=[depth for _place, depth in order],
-        talking=[number for number, (place, _depth) in enumerate(order) if talks[place] == "y"],
+        identities=identities,
+        moments=struct.unpack(f">{count}q", bytes(starts)),
+        order=order,
+        depths=depths,
+        talks=talks,
         extent=Extent(first, longest, has_length, are_clocks_wrong=not has_right),
         model_ms=list(zip(flat[::2], flat[1::2], strict=True)),
         ttft_ms=ttft_ms,

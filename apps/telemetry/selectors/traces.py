@@ -17,8 +17,9 @@ from apps.core.errors import DomainError
 from apps.telemetry.filters import TraceFilter as TraceFilter
 from apps.telemetry.selectors import candidates
 from apps.telemetry.selectors.candidates import TICK as TICK
-from apps.telemetry.selectors.candidates import Found, Look
+from apps.telemetry.selectors.candidates import Look
 from apps.telemetry.selectors.spans import LONGEST_TRACE, SpanView, read_spans
+from apps.telemetry.selectors.spans import Place as SpanPlace
 
 Place = tuple[bytes, datetime]
 """Where a trace stands in the list: its id, and the start of its newest matching span."""
@@ -67,27 +68,39 @@ class TracePage:
     next_cursor: str | None
 
 
+# Adding up by trace and model first keeps long traces quick: no sorting of all their spans.
 SUMMARY = """
-SELECT trace_id, min(started_at),
-  (array_agg(name ORDER BY parent_span_id IS NOT NULL, started_at))[1],
-  (array_agg(kind ORDER BY parent_span_id IS NOT NULL, started_at))[1],
-  coalesce((array_agg(feature ORDER BY parent_span_id IS NOT NULL, started_at) FILTER (WHERE feature <> ''))[1], ''),
-  (array_agg(environment ORDER BY parent_span_id IS NOT NULL, started_at))[1],
-  coalesce(max(user_id), ''), coalesce(max(session_id), ''),
-  CASE WHEN bool_or(status = 'error') THEN 'error' ELSE 'ok' END,
-  coalesce(array_agg(DISTINCT model ORDER BY model) FILTER (WHERE model <> ''), '{}'),
-  count(*), count(*) FILTER (WHERE counted), count(*) FILTER (WHERE counted AND status = 'error'),
-  coalesce(sum(input_tokens) FILTER (WHERE counted), 0)::bigint,
-  coalesce(sum(output_tokens) FILTER (WHERE counted), 0)::bigint,
-  sum(cost_usd) FILTER (WHERE counted), count(*) FILTER (WHERE counted AND cost_usd IS NULL),
-  (extract(epoch FROM coalesce(
-     max(ended_at) FILTER (WHERE NOT flags && '{clock}') - min(client_started_at) FILTER (WHERE NOT flags && '{clock}'),
-     max(ended_at) - min(client_started_at))) * 1000)::bigint,
-  (array_agg(ttft_ms ORDER BY started_at) FILTER (WHERE ttft_ms IS NOT NULL))[1],
-  max(started_at)
-FROM telemetry_span
-WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
-GROUP BY trace_id
+WITH part AS (
+  SELECT trace_id, model, min(started_at) AS started_at, max(feature) AS feature, max(user_id) AS user_id,
+    max(session_id) AS session_id, bool_or(status = 'error') AS has_failed, count(*) AS spans,
+    count(*) FILTER (WHERE counted) AS calls, count(*) FILTER (WHERE counted AND status = 'error') AS errors,
+    sum(input_tokens) FILTER (WHERE counted) AS input_tokens,
+    sum(output_tokens) FILTER (WHERE counted) AS output_tokens,
+    sum(cost_usd) FILTER (WHERE counted) AS cost_usd, count(*) FILTER (WHERE counted AND cost_usd IS NULL) AS unpriced,
+    max(ended_at) AS ended, min(client_started_at) AS began,
+    max(ended_at) FILTER (WHERE NOT flags && '{clock}') AS right_ended,
+    min(client_started_at) FILTER (WHERE NOT flags && '{clock}') AS right_began,
+    min(ARRAY[extract(epoch FROM started_at)::float8, ttft_ms]) FILTER (WHERE ttft_ms IS NOT NULL) AS ttft
+  FROM telemetry_span WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
+  GROUP BY trace_id, model
+), whole AS (
+  SELECT trace_id, min(started_at) AS started_at, max(feature) AS feature, max(user_id) AS user_id,
+    max(session_id) AS session_id, CASE WHEN bool_or(has_failed) THEN 'error' ELSE 'ok' END AS status,
+    coalesce(array_agg(model ORDER BY model) FILTER (WHERE model <> ''), '{}') AS models, sum(spans)::bigint AS spans,
+    sum(calls)::bigint AS calls, sum(errors)::bigint AS errors, coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+    coalesce(sum(output_tokens), 0)::bigint AS output_tokens, sum(cost_usd) AS cost_usd,
+    sum(unpriced)::bigint AS unpriced, (extract(epoch FROM coalesce(max(right_ended) - min(right_began),
+      max(ended) - min(began))) * 1000)::bigint AS latency_ms, (min(ttft))[2]::bigint AS ttft_ms
+  FROM part GROUP BY trace_id
+)
+SELECT trace_id, whole.started_at, root.name, root.kind, coalesce(nullif(root.feature, ''), whole.feature),
+  root.environment, user_id, session_id, status, models, spans, calls, errors, input_tokens, output_tokens, cost_usd,
+  unpriced, latency_ms, ttft_ms
+FROM whole CROSS JOIN LATERAL (
+  SELECT name, kind, feature, environment FROM telemetry_span AS span
+  WHERE span.project_id = %s AND span.trace_id = whole.trace_id AND span.started_at >= %s AND span.started_at < %s
+  ORDER BY parent_span_id IS NOT NULL, started_at LIMIT 1
+) AS root
 """
 
 
@@ -106,7 +119,7 @@ def recent_traces(
     """
     after = _read_cursor(cursor) if cursor else None
     until = end if after is None else min(end, after[1] + TICK)
-    look = candidates.prepare(project_id, matching, start=start, end=until)
+    look = candidates.prepare(project_id, "trace_id", matching, start=start, end=until)
     found = _newest(look, limit + 1, after, end)
     shown = found[:limit]
     summaries = summarize(project_id, shown) if shown else {}
@@ -136,8 +149,8 @@ def _newest(look: Look, wanted: int, after: Place | None, end: datetime) -> list
     earlier: set[bytes] = set()
     known: list[Place] = []
     for haul in candidates.hauls(look):
-        for span in haul.spans:
-            places[span.trace_id] = max(span.at, places.get(span.trace_id, span.at))
+        for at, (trace_id,) in haul.found:
+            places[trace_id] = max(at, places.get(trace_id, at))
         # Spans older than this may still come, and with them traces that stand before those seen.
         known = [(trace, at) for trace, at in places.items() if at >= haul.since and _is_behind((trace, at), after)]
         if after is not None:
@@ -173,8 +186,8 @@ def summarize(project_id: int, places: Sequence[Place]) -> dict[bytes, TraceSumm
     times = [at for _trace, at in places]
     bounds = [min(times) - LONGEST_TRACE, max(times) + LONGEST_TRACE]
     with connection.cursor() as cursor:
-        cursor.execute(SUMMARY, [project_id, [trace for trace, _at in places], *bounds])
-        return {bytes(row[0]): TraceSummary(bytes(row[0]).hex(), *row[1:-1]) for row in cursor.fetchall()}
+        cursor.execute(SUMMARY, [project_id, [trace for trace, _at in places], *bounds, project_id, *bounds])
+        return {bytes(row[0]): TraceSummary(bytes(row[0]).hex(), *row[1:]) for row in cursor.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,23 +210,24 @@ def recent_spans(
     """Spans that started in [start, end) and match, newest first, payloads included. Raises BadCursor."""
     after = _read_cursor(cursor) if cursor else None
     until = end if after is None else min(end, after[1] + TICK)
-    look = candidates.prepare(project_id, matching, start=start, end=until)
+    look = candidates.prepare(project_id, "trace_id, span_id", matching, start=start, end=until)
     found = _newest_spans(look, limit + 1, after)
-    views = read_spans(project_id, [span[:3] for span in found[:limit]])
+    views = read_spans(project_id, found[:limit])
     more = None
     if len(found) > limit:
-        more = _write_cursor((found[limit - 1].span_id, found[limit - 1].at))
+        at, _trace, span_id = found[limit - 1]
+        more = _write_cursor((span_id, at))
     return SpanPage(items=views, next_cursor=more)
 
 
-def _newest_spans(look: Look, wanted: int, after: Place | None) -> list[Found]:
-    spans: set[Found] = set()
-    known: list[Found] = []
+def _newest_spans(look: Look, wanted: int, after: Place | None) -> list[SpanPlace]:
+    spans: set[SpanPlace] = set()
+    known: list[SpanPlace] = []
     for haul in candidates.hauls(look):
-        spans.update(haul.spans)
-        known = [span for span in spans if span.at >= haul.since]
+        spans.update((at, *key) for at, key in haul.found)
+        known = [span for span in spans if span[0] >= haul.since]
         if after is not None:
-            known = [span for span in known if (span.at, span.span_id) < (after[1], after[0])]
+            known = [span for span in known if (span[0], span[2]) < (after[1], after[0])]
         if len(known) >= wanted:
             break
-    return sorted(known, key=lambda span: (span.at, span.span_id), reverse=True)[:wanted]
+    return sorted(known, key=lambda span: (span[0], span[2]), reverse=True)[:wanted]

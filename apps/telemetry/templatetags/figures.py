@@ -11,13 +11,13 @@ from django.http import QueryDict
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
-from apps.core.formats import SPACE
+from apps.core.formats import SPACE, milliseconds
 from apps.core.templatetags.ui import changed_query
 from apps.telemetry.addresses import not_said, write_value
 from apps.telemetry.selectors.spans import SpanView
-from apps.telemetry.waterfall import length_of
+from apps.telemetry.waterfall import Bar, length_of
 
 register = template.Library()
 
@@ -47,6 +47,22 @@ def trace_url(project: Any, trace_id: str, started_at: datetime) -> str:
 def parameter(name: str, value: str) -> str:
     """`name=value` for the end of an address."""
     return urlencode({name: value})
+
+
+@register.simple_tag
+def bar_picture(bar: Bar) -> SafeString:
+    """A row's bar with its lines of time, which are drawn once for all rows (`#wf-ticks`)."""
+    wait = format_html('<rect class="b-wait" x="{}%" y="2" width="{}%" height="10" rx="2"/>', plain(bar.x), plain(bar.wait))
+    return format_html(
+        '<svg class="wf__time" role="img" aria-label="{}"><use href="#wf-ticks"/>{}'
+        '<rect class="b-{}" x="{}%" y="2" width="{}%" height="10" rx="2"/></svg>',
+        gettext("starts at %(start)s, takes %(length)s")
+        % {"start": milliseconds(bar.start_ms), "length": milliseconds(bar.length_ms)},
+        wait if bar.wait else "",
+        bar.look,
+        plain(bar.after_wait),
+        plain(bar.rest),
+    )
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from apps.core.errors import NotFound
 from apps.core.periods import read_moment
+from apps.core.templatetags.ui import changed_query
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
 from apps.projects.types import Role
@@ -90,9 +91,14 @@ def _chosen(found: Outline, span_id: str) -> int:
 def _neighbors(found: Outline, place: int) -> dict[str, str]:
     """The spans above and below, for the keys and the buttons that go through them."""
     return {
-        "above": found.places[place - 1][2].hex() if place else "",
-        "below": found.places[place + 1][2].hex() if place + 1 < found.count else "",
+        "above": _id_at(found, place - 1),
+        "below": _id_at(found, place + 1),
     }
+
+
+def _id_at(found: Outline, place: int) -> str:
+    """The id of the span at that place; empty where there is none."""
+    return found.places(place, place + 1)[0][2].hex() if 0 <= place < found.count else ""
 
 
 def _whole(found: Outline, place: int, request: ProjectRequest, scores: list[ScoreView]) -> dict[str, Any]:
@@ -106,6 +112,8 @@ def _whole(found: Outline, place: int, request: ProjectRequest, scores: list[Sco
         "scores": scores,
         "judge": JudgeForm() if request.membership.rank.allows(Role.EDITOR) else None,
         "is_talk": is_talk,
+        # The rows' addresses differ in their ends alone.
+        "row_address": f"{changed_query(request.GET, {'span': None, 'tab': None})}&span=",
         **(_talk(found, request.GET.get("step", "")) if is_talk else _waterfall(found, place, length_ms)),
     }
 
@@ -132,8 +140,8 @@ def _window(found: Outline, first: int) -> dict[str, Any]:
         "first": first + 1,
         "last": min(found.count, first + MOST_ROWS),
         "count": found.count,
-        "previous": found.places[first - MOST_ROWS][2].hex() if first else "",
-        "next": found.places[first + MOST_ROWS][2].hex() if first + MOST_ROWS < found.count else "",
+        "previous": _id_at(found, first - MOST_ROWS),
+        "next": _id_at(found, first + MOST_ROWS),
     }
 
 
