@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.core.errors import DomainError
-from apps.projects.models import Project, Role, Scope
+from apps.projects.models import Role, Scope
 
 
 def show_error(form: forms.Form, error: DomainError) -> None:
@@ -83,14 +83,7 @@ class JoinForm(forms.Form):
 
 
 class GeneralForm(ProjectForm):
-    """What can be changed about a project."""
-
-    retention_days = forms.IntegerField(
-        label=_("Keep telemetry for"),
-        min_value=1,
-        max_value=Project.MAX_RETENTION_DAYS,
-        help_text=_("Calls older than this are deleted. Cost records and the audit trail stay."),
-    )
+    """What can be changed about a project here; for how long it keeps what is a page of its own."""
 
 
 class DeleteProjectForm(forms.Form):

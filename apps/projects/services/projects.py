@@ -69,24 +69,27 @@ def _require_timezone(timezone: str) -> None:
 
 @transaction.atomic
 def change_project(
-    *, project: Project, name: str, timezone: str, retention_days: int, actor: Actor, now: datetime
+    *, project: Project, name: str, timezone: str, actor: Actor, now: datetime, retention_days: int | None = None
 ) -> Project:
-    """Set the name, the time zone and the days telemetry is kept. The address does not change.
+    """Set the name, the time zone and, if given, the days spans are kept. The address does not change.
 
     Raises Invalid for an unknown time zone or a retention out of range.
     """
     _require_timezone(timezone)
-    if not 1 <= retention_days <= Project.MAX_RETENTION_DAYS:
+    if retention_days is not None and not 1 <= retention_days <= Project.MAX_RETENTION_DAYS:
         raise Invalid(retention_days=[f"Choose from 1 to {Project.MAX_RETENTION_DAYS} days."])
     project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    wanted: dict[str, str | int] = {"name": name, "timezone": timezone, "retention_days": retention_days}
+    wanted: dict[str, str | int] = {"name": name, "timezone": timezone}
+    if retention_days is not None:
+        wanted["retention_days"] = retention_days
     changes = [
         f"{field}: {getattr(project, field)} → {value}"
         for field, value in wanted.items()
         if getattr(project, field) != value
     ]
     if changes:
-        project.name, project.timezone, project.retention_days = name, timezone, retention_days
+        for field, value in wanted.items():
+            setattr(project, field, value)
         project.save(update_fields=list(wanted))
         audit.record(
             actor=actor,

@@ -19,11 +19,8 @@ from apps.projects.models import Project, Role
 
 @project_page(unsafe=Role.ADMIN)
 def settings_general(request: ProjectRequest, project: Project) -> HttpResponse:
-    """Name, time zone and retention."""
-    form = GeneralForm(
-        request.POST or None,
-        initial={"name": project.name, "timezone": project.timezone, "retention_days": project.retention_days},
-    )
+    """Name and time zone."""
+    form = GeneralForm(request.POST or None, initial={"name": project.name, "timezone": project.timezone})
     if request.method == "POST" and form.is_valid():
         try:
             services.change_project(project=project, actor=request.actor, now=clock.now(), **form.cleaned_data)
@@ -50,9 +47,7 @@ def settings_delete(request: ProjectRequest, project: Project) -> HttpResponse:
             request.session.pop(LAST_PROJECT, None)
             messages.success(request, _("%(project)s is deleted.") % {"project": project.name})
             return redirect("home")
-    general = GeneralForm(
-        initial={"name": project.name, "timezone": project.timezone, "retention_days": project.retention_days}
-    )
+    general = GeneralForm(initial={"name": project.name, "timezone": project.timezone})
     return _page(request, project, general, form)
 
 
