@@ -3,7 +3,7 @@ with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ from apps.core.periods import Period
 from apps.telemetry.client_names import family
 from apps.telemetry.figures import Interval, bucket_starts
 from apps.telemetry.selectors.intake import UNKNOWN_REASON, Account, Counts
-from apps.telemetry.trace_words import FLAGS
+from apps.telemetry.trace_words import FLAGS, INHERITED, QUIET_FLAGS
 
 MEND = {
     "invalid_trace_id": gettext_lazy("Send 32 hexadecimal digits, not all zero, such as a UUID without hyphens."),
@@ -84,9 +84,19 @@ def flag_meaning(flag: str) -> str:
     """What a flag of a span tells."""
     if flag in FLAGS:
         return str(FLAGS[flag])
-    if flag.endswith("_inherited"):
+    if flag.endswith(INHERITED):
         return _("The value was taken from a span above it in its trace.")
     return {"masked": _("Something was masked before it was stored.")}.get(flag, _("Noted when it was taken in."))
+
+
+def flags(counts: Mapping[str, int]) -> list[tuple[str, int, str]]:
+    """The flags with how many spans have them and what they tell; those that tell of a fault come first."""
+    ordered = sorted(counts.items(), key=lambda item: (_is_quiet(item[0]), -item[1], item[0]))
+    return [(flag, count, flag_meaning(flag)) for flag, count in ordered]
+
+
+def _is_quiet(flag: str) -> bool:
+    return flag in QUIET_FLAGS or flag.endswith(INHERITED)
 
 
 def interval_of(period: Period) -> Interval:

@@ -51,7 +51,7 @@ def settings_intake(request: ProjectRequest, project: Project) -> HttpResponse:
         "by_key": _by_key(keys, account),
         "by_client": words.families(account.by_client.items()),
         "recent": recent,
-        "flags": [(flag, count, words.flag_meaning(flag)) for flag, count in recent.flags.items()],
+        "flags": words.flags(recent.flags),
         "unpriced": unpriced_models(priced),
         "prices_url": reverse("settings_prices", kwargs={"project": project.slug}),
         "hours": selectors.LOOK_BACK.total_seconds() / 3600,
