@@ -71,10 +71,10 @@ def retrieval(page: RetrievalPage, times: Sequence[datetime], interval: Interval
             title=_("What does reranking change?"),
             subtitle=_("Per reranking, mean %(by)s") % by,
             times=times,
-            series=[
+            series=_told(
                 charts.Series(_("places a document moved"), [row.mean_shift for row in rows], MIDDLE_SLOT),
                 charts.Series(_("new among the first three"), [row.replaced_of_top3 for row in rows], LOW_SLOT),
-            ],
+            ),
             unit=PLACES,
         ),
     }

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apps.telemetry.api import facts as facts_api
 from apps.telemetry.api import foreign_scores
 from apps.telemetry.api import intake as intake_api
 from apps.telemetry.api import lifecycle as lifecycle_api
@@ -77,6 +78,8 @@ urlpatterns = [
     path("api/v1/erasures/<uuid:erasure>", lifecycle_api.ErasureApi.as_view(), name="api_erasure"),
     path("api/v1/traces", api.TracesApi.as_view(), name="api_traces"),
     path("api/v1/traces/<str:trace_id>", api.TraceApi.as_view(), name="api_trace"),
+    path("api/v1/retrieval", facts_api.RetrievalApi.as_view(), name="api_retrieval"),
+    path("api/v1/agents", facts_api.AgentsApi.as_view(), name="api_agents"),
     path("api/v1/metrics", api.MetricsApi.as_view(), name="api_metrics"),
     path("api/v1/spans", api.SpansApi.as_view(), name="api_spans"),
 ]

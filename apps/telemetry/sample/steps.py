@@ -11,6 +11,7 @@ from apps.telemetry.sample.texts import Errand, Search, ToolUse
 
 FINDS_NOTHING = 0.035
 SKIPS_RERANKING = 0.25
+MARKS_USE = 0.6
 HELP, PRODUCTS = "help-pages", "product-pages"
 REBUILT_AT = time(2, 10)
 REBUILT_EVERY = {HELP: 1, PRODUCTS: 7}
@@ -48,6 +49,9 @@ def look_up(search: Search, number: int, at: datetime, *, has_texts: bool) -> Fo
         order[0], order[-1] = order[-1], order[0]
     similar = [score for score, _place in reversed(scores)]
     documents = [_document(passages[place], score, has_texts) for place, score in zip(order, similar, strict=True)]
+    if not has_texts and dice.chance(MARKS_USE):
+        for place, document in zip(order, documents, strict=True):
+            document["used"] = f"[{place + 1}]" in search.answer and not dice.chance(0.1)
     if not has_texts and dice.chance(SKIPS_RERANKING):
         return Found(documents, None, attributes)
     by_id = {document["id"]: document for document in documents}
