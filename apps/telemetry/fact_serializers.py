@@ -65,7 +65,7 @@ class FactOutput(serializers.Serializer[Any]):
 
 
 class RetrievalOutput(FactOutput):
-    """Retrievals: how often nothing is found, scores, what reranking changes, how much is used, and how that is known."""
+    """Retrievals: how often nothing is found, scores, what reranking changes, how much is used and how it was found."""
 
     indexes = serializers.ListField(
         child=serializers.DictField(), help_text="by index; `updated_at` as the client tells it"
