@@ -32,6 +32,11 @@ DOORS = {
     "/v1/traces/ingest": HotDoor("POST", telemetry.agents),
     "/litellm/callback": HotDoor("POST", telemetry.litellm),
     "/api/v1/litellm": HotDoor("POST", telemetry.litellm),
+    **{
+        f"{base}/v1/private/{what}/batch": HotDoor("POST", telemetry.opik)
+        for base in ("", "/api")
+        for what in ("traces", "spans")
+    },
 }
 
 # Both speak the protocols that the other expects; their annotations word them differently.

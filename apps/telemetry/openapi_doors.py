@@ -37,6 +37,10 @@ FORMS = {
         "Store what LiteLLM's generic callback tells.",
         "Takes one object or a list of them, each one call with its `litellm_call_id`.",
     ),
+    "opik": (
+        "Store what the Opik SDK writes.",
+        "Takes an object with a list `traces` or a list `spans`, as the SDK writes them in batches.",
+    ),
 }
 OPERATIONS = {
     "/v1/traces": ("traces", "otlp_traces"),
@@ -48,6 +52,10 @@ OPERATIONS = {
     "/v1/traces/ingest": ("agents", "agents_ingest"),
     "/litellm/callback": ("litellm", "litellm_callback"),
     "/api/v1/litellm": ("litellm", "litellm_create"),
+    "/v1/private/traces/batch": ("opik", "opik_traces"),
+    "/v1/private/spans/batch": ("opik", "opik_spans"),
+    "/api/v1/private/traces/batch": ("opik", "opik_api_traces"),
+    "/api/v1/private/spans/batch": ("opik", "opik_api_spans"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from apps.telemetry.doors.native import telemetry
 from apps.telemetry.doors.otlp import answer_refusal, logs, metrics, traces
-from apps.telemetry.doors.readings import agents, litellm
+from apps.telemetry.doors.readings import agents, litellm, opik
 from apps.telemetry.doors.shared import stop
 
-__all__ = ["agents", "answer_refusal", "litellm", "logs", "metrics", "stop", "telemetry", "traces"]
+__all__ = ["agents", "answer_refusal", "litellm", "logs", "metrics", "opik", "stop", "telemetry", "traces"]

@@ -1,4 +1,4 @@
-"""The hot doors of clients with a JSON of their own: the OpenAI Agents SDK and LiteLLM's generic callback."""
+"""The hot doors of clients with a JSON of their own: the OpenAI Agents SDK, LiteLLM's generic callback and Opik."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.conf import settings
 from apps.core.doors import HotRequest, HotResponse, encode
 from apps.telemetry import wire
 from apps.telemetry.collecting import Collector
-from apps.telemetry.dialects import agents_native, litellm_callback
+from apps.telemetry.dialects import agents_native, litellm_callback, opik_native
 from apps.telemetry.doors import shared
 from apps.telemetry.doors.native import answer
 from apps.telemetry.doors.shared import Arrival, Malformed, TooMany, WrongMediaType
@@ -32,6 +32,12 @@ async def agents(request: HotRequest) -> HotResponse:
 async def litellm(request: HotRequest) -> HotResponse:
     """Store what LiteLLM's generic callback tells of its calls."""
     return await _take(request, litellm_callback.read_body)
+
+
+@shared.noted
+async def opik(request: HotRequest) -> HotResponse:
+    """Store what the Opik SDK writes of traces and spans."""
+    return await _take(request, opik_native.read_body)
 
 
 async def _take(request: HotRequest, read_body: ReadBody) -> HotResponse:
