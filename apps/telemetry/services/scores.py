@@ -42,7 +42,6 @@ FEW = 50
 PLACED_AT_ONCE = 1_000
 PENDING_FOR = timedelta(minutes=15)
 SESSIONS_PENDING_FOR = timedelta(days=1)
-MOST_SPANS_OF_SESSION = 2_000
 
 DIMENSIONS = ("environment", "feature", "provider", "model", "prompt_version", "call_source")
 COLUMN_LIST = ", ".join(SCORE_COLUMNS)
@@ -78,12 +77,11 @@ WHERE held.project_id = told.project_id AND held.score_id = told.score_id
 FIRST = "ORDER BY parent_span_id IS NOT NULL, started_at, span_id"
 LAST_CALL = "ORDER BY started_at DESC, span_id) FILTER (WHERE counted AND kind = 'llm'))[1], '')"
 OF_SPANS = f"""
-  count(*) AS spans,
   (array_agg(environment {FIRST}))[1] AS environment,
   coalesce((array_agg(feature {FIRST}) FILTER (WHERE feature <> ''))[1], '') AS feature,
   coalesce((array_agg(provider {LAST_CALL} AS provider,
   coalesce((array_agg(model {LAST_CALL} AS model,
-  coalesce((array_agg({PROMPT_VERSION} {FIRST}) FILTER (WHERE prompt_name <> ''))[1], '') AS prompt_version,
+  coalesce((array_agg(prompt_version {FIRST}) FILTER (WHERE prompt_version <> ''))[1], '') AS prompt_version,
   coalesce((array_agg(source {LAST_CALL} AS call_source
 """
 
@@ -96,28 +94,27 @@ WHERE score.project_id = %s AND score.score_id = ANY (%s) AND score.trace_id IS 
   AND score.span_id = found.span_id
 """
 
-BOUNDS = "started_at >= %(since)s AND started_at < %(until)s"
+# Each partition is asked once for all traces: asked trace by trace, one that the planner takes for empty would be read
+# whole every time.
+SPANS = f"""
+  SELECT trace_id, span_id, session_id, parent_span_id, started_at, kind, counted, environment, feature, provider,
+    model, {PROMPT_VERSION} AS prompt_version, source
+  FROM telemetry_span
+  WHERE project_id = %(project)s AND started_at >= %(since)s AND started_at < %(until)s
+"""  # noqa: S608
 PLACE = f"""
 WITH scored AS MATERIALIZED (
   SELECT score_id, trace_id, span_id, session_id FROM telemetry_score
   WHERE project_id = %(project)s AND score_id = ANY (%(ids)s)
+), spans AS MATERIALIZED (
+  {SPANS} AND trace_id = ANY (ARRAY(SELECT DISTINCT trace_id FROM scored WHERE trace_id IS NOT NULL))
 ), traces AS MATERIALIZED (
-  SELECT wanted.trace_id, found.*
-  FROM (SELECT DISTINCT trace_id FROM scored WHERE trace_id IS NOT NULL) AS wanted
-  CROSS JOIN LATERAL (
-    SELECT {OF_SPANS} FROM telemetry_span
-    WHERE project_id = %(project)s AND trace_id = wanted.trace_id AND {BOUNDS}
-  ) AS found
+  SELECT trace_id, {OF_SPANS} FROM spans GROUP BY trace_id
 ), sessions AS MATERIALIZED (
-  SELECT wanted.session_id, found.*
-  FROM (SELECT DISTINCT session_id FROM scored WHERE session_id <> '') AS wanted
-  CROSS JOIN LATERAL (
-    SELECT {OF_SPANS} FROM (
-      SELECT * FROM telemetry_span
-      WHERE project_id = %(project)s AND session_id = wanted.session_id AND session_id <> '' AND {BOUNDS}
-      ORDER BY started_at DESC LIMIT {MOST_SPANS_OF_SESSION}
-    ) AS latest
-  ) AS found
+  SELECT session_id, {OF_SPANS}
+  FROM ({SPANS} AND session_id <> ''
+        AND session_id = ANY (ARRAY(SELECT DISTINCT session_id FROM scored WHERE session_id <> ''))) AS spans
+  GROUP BY session_id
 ), placed AS (
   SELECT scored.score_id, traces.environment,
     coalesce(nullif(own.feature, ''), traces.feature) AS feature,
@@ -125,16 +122,11 @@ WITH scored AS MATERIALIZED (
     coalesce(own.model, traces.model) AS model,
     coalesce(nullif(own.prompt_version, ''), traces.prompt_version) AS prompt_version,
     coalesce(own.source, traces.call_source) AS call_source
-  FROM scored JOIN traces ON traces.trace_id = scored.trace_id AND traces.spans > 0
-  LEFT JOIN LATERAL (
-    SELECT feature, provider, model, {PROMPT_VERSION} AS prompt_version, source FROM telemetry_span
-    WHERE project_id = %(project)s AND trace_id = scored.trace_id AND span_id = scored.span_id AND counted
-      AND {BOUNDS}
-    LIMIT 1
-  ) AS own ON true
+  FROM scored JOIN traces ON traces.trace_id = scored.trace_id
+  LEFT JOIN spans AS own ON own.trace_id = scored.trace_id AND own.span_id = scored.span_id AND own.counted
   UNION ALL
   SELECT scored.score_id, {", ".join(f"sessions.{name}" for name in DIMENSIONS)}
-  FROM scored JOIN sessions ON sessions.session_id = scored.session_id AND sessions.spans > 0
+  FROM scored JOIN sessions ON sessions.session_id = scored.session_id
 )
 UPDATE telemetry_score AS score
 SET {", ".join(f"{name} = placed.{name}" for name in DIMENSIONS)}, placed_at = coalesce(score.placed_at, %(now)s)
