@@ -93,7 +93,7 @@ def quiet_notes(span: SpanView) -> list[str]:
     if span.client_cost_usd is not None:
         names = {"sent": money.display(span.client_cost_usd), "ours": money.display(span.cost_usd)}
         text = _("The sender named a cost of %(sent)s; ours is %(ours)s.")
-        if span.client_cost_usd == span.cost_usd:
+        if span.price_id is None and span.cost_usd is not None:
             text = _("The cost of %(sent)s is the one that the sender named.")
         notes.append(text % names)
     if span.has_log_content:

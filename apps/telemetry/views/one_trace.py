@@ -129,7 +129,9 @@ def _waterfall(found: Outline, place: int, length_ms: int | None) -> dict[str, A
         "window": _window(found, first),
         "models_note": trace_words.models_note(share, found.totals.model_calls),
         "calls": calls,
-        "has_details": any(call.cached_input_tokens or call.reasoning_tokens for call in calls),
+        "has_details": any(
+            call.cached_input_tokens or call.reasoning_tokens or call.client_cost_usd is not None for call in calls
+        ),
     }
 
 
