@@ -14,11 +14,11 @@ from apps.telemetry.utilisation import CITATION, MARKED, OVERLAP
 
 
 def score(value: float | None) -> str:
-    """A score as it was sent, to three digits: `0.617`, `12.4`."""
+    """A score to about two digits, which is what percentiles are good for: `0.62`, `0.034`, `12.4`."""
     if value is None:
         return formats.UNKNOWN
     size = abs(value)
-    return formats.number(value, 3 if size < 1 else 2 if size < 10 else 1)
+    return formats.number(value, 3 if 0 < size < 0.1 else 2 if size < 10 else 1)
 
 
 def method_name(method: str) -> str:
