@@ -29,7 +29,7 @@ def plain(value: float | int | None) -> str:
 
 def written(value: float | None, *, is_share: bool) -> str:
     """A mean as the page writes it."""
-    return formats.percent(value, 1) if is_share and value is not None else plain(value)
+    return formats.percent(value) if is_share else plain(value)
 
 
 PLAIN = charts.Unit(plain, ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k"), (0, 1, "")))

@@ -181,7 +181,7 @@ COMMENTS = 6
 
 
 def read_quality(project_id: int, scope: Scope, *, wish: str | None, is_highest: bool, zone: ZoneInfo) -> Quality:
-    """The Quality page, in seven queries at most: the score in the address in full, and all others by name."""
+    """The Quality page, in five queries: the score in the address in full, and all others by name."""
     period, earlier, filters = scope.period, scope.period.before(), scope.filters
     course = scores.read_course(
         project_id,
@@ -202,14 +202,15 @@ def read_quality(project_id: int, scope: Scope, *, wish: str | None, is_highest:
     )
     within: dict[str, Any] = {"start": period.start, "end": period.end, "filters": filters}
     bounds: dict[str, Any] = {"lowest": chosen.now.lowest or 0.0, "highest": chosen.now.highest or 0.0}
+    notable = scores.read_notable(project_id, chosen.name, **within, is_highest=is_highest, limit=WORST)
     return Quality(
         names=names,
         chosen=chosen,
         times=course.times,
         rows=quality.rows_of(found),
         bars=scores.read_distribution(project_id, chosen.name, **within, **bounds),
-        worst=scores.extreme_scores(project_id, chosen.name, **within, is_highest=is_highest, limit=WORST),
-        comments=scores.recent_comments(project_id, **within, limit=COMMENTS),
+        worst=notable.extreme,
+        comments=notable.said[:COMMENTS],
         coverage=coverage,
     )
 

@@ -330,22 +330,35 @@ def read_distribution(
     where, values = _where(project_id, start, end, filters, [name])
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT CASE WHEN value IS NULL THEN label ELSE '' END AS word, value, count(*) AS number"  # noqa: S608
-            f" FROM telemetry_score WHERE {where} GROUP BY word, value ORDER BY number DESC LIMIT %s",
-            [*values, MOST_EXACT + 1],
+            f"""
+            WITH scored AS MATERIALIZED (
+              SELECT CASE WHEN value IS NULL THEN label ELSE '' END AS word, value, count(*) AS number
+              FROM telemetry_score WHERE {where} GROUP BY word, value
+            ), exact AS (
+              SELECT word, value, number FROM scored ORDER BY number DESC LIMIT %s
+            )
+            SELECT true, word, value, number FROM exact
+            UNION ALL
+            SELECT false, '', least(width_bucket(value, %s, %s, %s), %s) AS step, sum(number)::bigint
+            FROM scored WHERE value IS NOT NULL GROUP BY step
+            """,  # noqa: S608 -- names of our own columns
+            [
+                *values,
+                MOST_EXACT + 1,
+                lowest,
+                highest if highest > lowest else lowest + abs(lowest) + 1,
+                BUCKETS,
+                BUCKETS,
+            ],
         )
         rows = cursor.fetchall()
-        if len(rows) <= MOST_EXACT or not highest > lowest:
-            return sorted((Bar(word, value, value, count) for word, value, count in rows), key=_order)
-        cursor.execute(
-            "SELECT least(width_bucket(value, %s, %s, %s), %s) AS bucket, count(*)"  # noqa: S608
-            f" FROM telemetry_score WHERE {where} AND value IS NOT NULL GROUP BY bucket",
-            [lowest, highest, BUCKETS, BUCKETS, *values],
-        )
-        counts = dict(cursor.fetchall())
-    step = (highest - lowest) / BUCKETS
+    exact = [Bar(word, value, value, count) for is_exact, word, value, count in rows if is_exact]
+    if len(exact) <= MOST_EXACT or not highest > lowest:
+        return sorted(exact, key=_order)
+    counts = {int(step): count for is_exact, _word, step, count in rows if not is_exact}
+    width = (highest - lowest) / BUCKETS
     return [
-        Bar("", lowest + step * place, lowest + step * (place + 1), counts.get(place + 1, 0))
+        Bar("", lowest + width * place, lowest + width * (place + 1), counts.get(place + 1, 0))
         for place in range(BUCKETS)
     ]
 
@@ -355,21 +368,39 @@ def _order(bar: Bar) -> tuple[bool, float, int, str]:
     return bar.low is None, -(bar.low or 0.0), -bar.count, bar.label
 
 
-def extreme_scores(
+class Notable(NamedTuple):
+    """Scores to look at: the lowest (or highest) ones of one name, and the newest with a comment, of any name."""
+
+    extreme: list[ScoreView]
+    said: list[ScoreView]
+
+
+def read_notable(
     project_id: int, name: str, *, start: datetime, end: datetime, filters: Filters, is_highest: bool, limit: int
-) -> list[ScoreView]:
-    """The lowest (or highest) scores of one name, the newest of equal ones first; those with a number."""
-    where, values = _where(project_id, start, end, filters, [name])
+) -> Notable:
+    """At most `limit` of either kind; of equal scores those with a comment, then the newest."""
+    of_name, named = _where(project_id, start, end, filters, [name])
+    of_any, values = _where(project_id, start, end, filters, None)
     direction = "DESC" if is_highest else "ASC"
-    return _views(f"{where} AND value IS NOT NULL ORDER BY value {direction}, at DESC LIMIT %s", [*values, limit])
-
-
-def recent_comments(
-    project_id: int, *, start: datetime, end: datetime, filters: Filters, limit: int
-) -> list[ScoreView]:
-    """The newest scores with a comment, of any name."""
-    where, values = _where(project_id, start, end, filters, None)
-    return _views(f"{where} AND comment <> '' ORDER BY at DESC LIMIT %s", [*values, limit])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            (SELECT true, {COLUMN_LIST} FROM telemetry_score WHERE {of_name} AND value IS NOT NULL
+             ORDER BY value {direction}, comment = '', at DESC LIMIT %s)
+            UNION ALL
+            (SELECT false, {COLUMN_LIST} FROM telemetry_score WHERE {of_any} AND comment <> ''
+             ORDER BY at DESC LIMIT %s)
+            """,  # noqa: S608 -- names of our own columns
+            [*named, limit, *values, limit],
+        )
+        views = [(is_extreme, _view(row)) for is_extreme, *row in cursor.fetchall()]
+    sign = -1 if is_highest else 1
+    extreme = sorted(
+        (view for is_extreme, view in views if is_extreme),
+        key=lambda view: (sign * (view.value or 0.0), not view.comment, -view.at.timestamp()),
+    )
+    said = sorted((view for is_extreme, view in views if not is_extreme), key=lambda view: view.at, reverse=True)
+    return Notable(extreme, said)
 
 
 class Coverage(NamedTuple):
