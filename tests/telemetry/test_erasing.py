@@ -287,7 +287,7 @@ def test_shows_how_much_there_is_before_it_begins(intake: Intake, project: Proje
     intake.post(a_trace())
     page = reverse("settings_erasures", kwargs={"project": project.slug})
     shown = alice_client.post(page, {"user_id": USER})
-    assert "2 spans in 1 traces" in shown.content.decode()
+    assert "2 spans in one trace" in shown.content.decode()
     assert not Erasure.objects.exists()
     assert alice_client.post(page, {"user_id": USER, "confirmed": "on"}).status_code == 302
     erasure = Erasure.objects.get()

@@ -66,9 +66,19 @@ def settings_data(request: ProjectRequest, project: Project) -> HttpResponse:
         "project": project,
         "form": form,
         "losses": losses,
+        "changes": [] if losses is None else _changes(ages, form.ages()),
         "may_change": request.membership.rank.allows(Role.ADMIN),
     }
     return render(request, "telemetry/settings_data.html", context, status=422 if form.errors else 200)
+
+
+def _changes(before: Ages, after: Ages) -> list[dict[str, Any]]:
+    """The ages that would change."""
+    return [
+        {"label": label, "before": getattr(before, name), "after": getattr(after, name)}
+        for name, label in AGE_LABELS.items()
+        if getattr(before, name) != getattr(after, name)
+    ]
 
 
 def _losses(due: list[Due]) -> list[dict[str, Any]]:
