@@ -203,6 +203,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle-open-traces": {"task": "telemetry.settle", "schedule": timedelta(seconds=15)},
     "place-scores": {"task": "telemetry.place_scores", "schedule": timedelta(minutes=5)},
     "make-partitions-ahead": {"task": "telemetry.keep_partitions", "schedule": timedelta(hours=1)},
+    "add-up-the-intake-by-hours": {"task": "telemetry.close_intake_hours", "schedule": timedelta(minutes=5)},
     "queue-low-scores-for-review": {"task": "telemetry.queue_reviews", "schedule": timedelta(seconds=30)},
     "resume-samples": {"task": "telemetry.resume_samples", "schedule": timedelta(seconds=30)},
     "delete-what-is-too-old": {"task": "telemetry.retain", "schedule": timedelta(hours=1)},

@@ -10,6 +10,7 @@ from apps.telemetry.services import (
     erasing,
     fact_summaries,
     forgetting,
+    intake_hours,
     partitions,
     retention,
     review_rules,
@@ -104,3 +105,9 @@ def queue_reviews(**_newer: object) -> None:
 def place_scores(**_newer: object) -> None:
     """Find the traces of scores that were not found at once."""
     scores.place_pending(now=clock.now())
+
+
+@shared_task(name="telemetry.close_intake_hours")
+def close_intake_hours(**_newer: object) -> None:
+    """Add up the requests of hours that are over; the next run goes on where this one stops."""
+    intake_hours.close_hours(now=clock.now())

@@ -17,9 +17,11 @@ from apps.accounts.models import User
 from apps.projects import services as projects
 from apps.projects.models import ApiKey, Project, Scope
 from apps.telemetry import client_names, intake_words
-from apps.telemetry.models import IntakeBatch, IntakeRefusal, IntakeRejection
+from apps.telemetry.figures import Interval, bucket_starts
+from apps.telemetry.models import IntakeBatch, IntakeHour, IntakeRefusal, IntakeRejection
 from apps.telemetry.selectors import intake as selectors
 from apps.telemetry.services.intake import refusals
+from apps.telemetry.services.intake_hours import close_hours
 from tests import factories
 from tests.conftest import Api, page_client
 from tests.telemetry.conftest import Intake, make_span
@@ -325,3 +327,56 @@ def test_has_words_for_every_code_that_the_intake_uses() -> None:
         assert code in intake_words.MEND
     assert intake_words.mend("missing_whatever") == str(intake_words.MISSING)
     assert intake_words.mend("invalid_whatever") == str(intake_words.FIELD)
+
+
+# --- Hours that are over ------------------------------------------------------------------------------------
+
+
+def book(project: Project, at: datetime, *, key_id: int | None = 1, client: str = "c/1", **counts: Any) -> None:
+    """A request that brought one stored item, unless other counts are given."""
+    whole = {"received": 1, "stored": 1, "updated": 0, "duplicates": 0, "rejected": 0, "reasons": None} | counts
+    IntakeBatch.objects.create(project_id=project.pk, key_id=key_id, client=client, at=at, **whole)
+
+
+def test_says_the_same_before_and_after_hours_are_added_up(project: Project, other_project: Project) -> None:
+    """Ranges that begin and end within hours, gaps, requests without a key, and hours that are still open."""
+    now = factories.NOW + timedelta(minutes=40)
+    for minutes in (3, 17, 61, 62, 200, 200, 1_000, 1_439, 4_000):
+        at = now - timedelta(minutes=minutes)
+        book(project, at, client=f"c/{minutes % 3}", key_id=minutes % 2 or None)
+        book(project, at, received=3, stored=1, rejected=2, reasons={"invalid_kind": 1, f"code_{minutes % 2}": 1})
+        book(project, at, received=2, stored=1, rejected=1)  # of before reasons were counted
+        book(other_project, at)
+    ranges = [(now - timedelta(minutes=length), now) for length in (90, 1_445, 6_000)]
+    ranges.append((now - timedelta(minutes=4_010), now - timedelta(minutes=100)))
+
+    def looked_at() -> list[Any]:
+        seen = []
+        for start, end in ranges:
+            buckets = bucket_starts(start, end, Interval.HOUR, UTC)
+            account = selectors.read_account(project.pk, start=start, end=end, buckets=buckets)
+            reasons = selectors.read_reasons(project.pk, start=start, end=end)
+            seen.append((account, [(reason.code, reason.items) for reason in reasons]))
+            assert sum(reason.items for reason in reasons) == account.total.rejected
+            assert account.total.is_balanced
+        return seen
+
+    before = looked_at()
+    assert before[2][0].total.requests == 27
+    assert close_hours(now=now) > 0
+    assert looked_at() == before
+    assert close_hours(now=now) == 0
+    hours = IntakeHour.objects.filter(project_id=project.pk)
+    assert hours.order_by("hour").last().hour == factories.NOW - timedelta(hours=1)
+    closed = hours.values_list("requests", flat=True)
+    assert sum(closed) == 27 - 6  # those of the last 17 minutes are not over yet
+    IntakeBatch.objects.filter(project_id=project.pk, at__lt=factories.NOW).delete()
+    start, end = factories.NOW - timedelta(hours=24), now
+    assert selectors.read_account(project.pk, start=start, end=end, buckets=[start]).total.requests == 24
+
+
+def test_leaves_an_hour_open_until_its_requests_must_be_there(project: Project) -> None:
+    end = factories.NOW
+    book(project, end - timedelta(minutes=1))
+    assert close_hours(now=end + timedelta(minutes=14)) == 0
+    assert close_hours(now=end + timedelta(minutes=15)) == 1

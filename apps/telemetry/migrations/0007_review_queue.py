@@ -188,6 +188,29 @@ class Migration(migrations.Migration):
                 ]
             },
         ),
+        migrations.CreateModel(
+            name="IntakeHour",
+            fields=[
+                ("id", _number()),
+                ("project_id", models.BigIntegerField()),
+                ("hour", models.DateTimeField()),
+                ("key_id", models.BigIntegerField()),
+                ("client", models.TextField()),
+                ("requests", models.BigIntegerField()),
+                ("received", models.BigIntegerField()),
+                ("stored", models.BigIntegerField()),
+                ("updated", models.BigIntegerField()),
+                ("duplicates", models.BigIntegerField()),
+                ("rejected", models.BigIntegerField()),
+                ("last_at", models.DateTimeField()),
+                ("reasons", models.JSONField(null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint("project_id", "hour", "key_id", "client", name="telemetry_intake_hour_once")
+                ]
+            },
+        ),
         migrations.AddField(model_name="intakebatch", name="reasons", field=models.JSONField(null=True)),
         migrations.AddIndex(
             model_name="intakerejection",

@@ -2,7 +2,7 @@
 
 from apps.telemetry.models.costs import CostDay, CostDaySlice, CostHour, CostHourSlice, DirtyHour
 from apps.telemetry.models.facts import AgentTask, FactMark, FactSummary, Retrieval, ToolRun
-from apps.telemetry.models.intake import IntakeBatch, IntakeRefusal, IntakeRejection
+from apps.telemetry.models.intake import IntakeBatch, IntakeHour, IntakeRefusal, IntakeRejection
 from apps.telemetry.models.lifecycle import Erasure, MaskingSettings, RetentionSettings
 from apps.telemetry.models.review import ReviewItem, ReviewLabel, ReviewRule, TraceNote
 from apps.telemetry.models.sample import SampleLoad
@@ -22,6 +22,7 @@ __all__ = [
     "FactMark",
     "FactSummary",
     "IntakeBatch",
+    "IntakeHour",
     "IntakeRefusal",
     "IntakeRejection",
     "MaskingSettings",

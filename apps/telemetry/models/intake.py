@@ -28,6 +28,28 @@ class IntakeBatch(models.Model):
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["project_id", "at"], name="telemetry_batch_at")]
 
 
+class IntakeHour(models.Model):
+    """The requests of one hour that is over, added up by key and client; a key of 0 stands for requests without one."""
+
+    project_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    key_id = models.BigIntegerField()
+    client = models.TextField()
+    requests = models.BigIntegerField()
+    received = models.BigIntegerField()
+    stored = models.BigIntegerField()
+    updated = models.BigIntegerField()
+    duplicates = models.BigIntegerField()
+    rejected = models.BigIntegerField()
+    last_at = models.DateTimeField()
+    reasons = models.JSONField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint("project_id", "hour", "key_id", "client", name="telemetry_intake_hour_once")
+        ]
+
+
 class IntakeRejection(models.Model):
     """An item that was not stored: why, and the beginning of it."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Max, Sum
 
+from apps.core.clock import ceil_hour, floor_hour
 from apps.core.errors import NotFound
 from apps.telemetry.models import CostHour, IntakeBatch, IntakeRejection
 
@@ -54,7 +55,7 @@ def last_rejections(project_id: int, *, since: datetime, limit: int = 5) -> list
 # --- The health of the intake -------------------------------------------------------------------------------
 
 LOOK_BACK = timedelta(hours=6)
-MOST_SPANS = 20_000
+MOST_SPANS = 5_000
 """Scopes, flags, lag and client costs are of the newest spans of the last hours, so that they are quick to read."""
 
 MOST_CLIENTS = 500
@@ -197,29 +198,86 @@ class Recent:
     backlog: Backlog
 
 
-ACCOUNT = """
-WITH batch AS MATERIALIZED (
-  SELECT width_bucket(at, %(starts)s::timestamptz[]) AS bucket, key_id, client,
-    received, stored, updated, duplicates, rejected, at
-  FROM telemetry_intakebatch WHERE project_id = %(project)s AND at >= %(start)s AND at < %(end)s
-), summed AS (
-  SELECT grouping(bucket, key_id, client) AS way, bucket, key_id, client, count(*) AS requests, sum(received),
-    sum(stored), sum(updated), sum(duplicates), sum(rejected), max(at)
-  FROM batch GROUP BY GROUPING SETS ((), (bucket), (key_id), (client))
+# Whole hours that were added up come from their sums, the rest from the requests themselves.
+LINES = """
+bounds AS MATERIALIZED (
+  SELECT %(first)s::timestamptz AS first, greatest(%(first)s, least(%(last)s, coalesce(
+    (SELECT max(hour) + interval '1 hour' FROM telemetry_intakehour WHERE project_id = %(project)s), '-infinity'
+  )))::timestamptz AS last
+), line AS MATERIALIZED (
+  SELECT hour AS at, nullif(key_id, 0) AS key_id, client, requests, received, stored, updated, duplicates, rejected,
+    last_at, reasons
+  FROM telemetry_intakehour WHERE project_id = %(project)s
+    AND hour >= (SELECT first FROM bounds) AND hour < (SELECT last FROM bounds)
+  UNION ALL
+  SELECT at, key_id, client, 1, received, stored, updated, duplicates, rejected, at, reasons
+  FROM telemetry_intakebatch WHERE project_id = %(project)s AND at >= %(start)s AND at < (SELECT first FROM bounds)
+  UNION ALL
+  SELECT at, key_id, client, 1, received, stored, updated, duplicates, rejected, at, reasons
+  FROM telemetry_intakebatch WHERE project_id = %(project)s AND at >= (SELECT last FROM bounds) AND at < %(end)s
+)
+"""
+
+ACCOUNT = f"""
+WITH {LINES}, summed AS (
+  SELECT grouping(bucket, key_id, client) AS way, bucket, key_id, client, sum(requests) AS requests, sum(received),
+    sum(stored), sum(updated), sum(duplicates), sum(rejected), max(last_at)
+  FROM (SELECT *, width_bucket(at, %(starts)s::timestamptz[]) AS bucket FROM line) AS placed
+  GROUP BY GROUPING SETS ((), (bucket), (key_id), (client))
 )
 (SELECT *, NULL::text, NULL::int, NULL::text FROM summed WHERE way <> 6)
 UNION ALL
 (SELECT *, NULL, NULL, NULL FROM summed WHERE way = 6 ORDER BY requests DESC LIMIT %(clients)s)
 UNION ALL
-(SELECT -1, NULL, key_id, (array_agg(client ORDER BY last_at DESC))[1], sum(requests)::bigint, 0, 0, 0, 0, 0,
+(SELECT -1, NULL, key_id, (array_agg(client ORDER BY last_at DESC))[1], sum(requests), 0, 0, 0, 0, 0,
    max(last_at), door || ' ' || code, (array_agg(http_status ORDER BY last_at DESC))[1],
    (array_agg(message ORDER BY last_at DESC))[1]
  FROM telemetry_intakerefusal
  WHERE project_id = %(project)s AND hour >= date_trunc('hour', %(start)s::timestamptz) AND hour < %(end)s
  GROUP BY key_id, door, code ORDER BY 5 DESC LIMIT 200)
-"""
+"""  # noqa: S608 -- only words of our own are put in
 TOTAL, BY_BUCKET, BY_KEY, BY_CLIENT, REFUSED = 7, 3, 5, 6, -1
 """What `way` is: the bits of `grouping` that are set for what is added up."""
+
+
+# Jumps from one project to the next along the index instead of reading every row.
+PROJECTS = """
+WITH RECURSIVE known (id) AS (
+  SELECT min(project_id) FROM telemetry_intakebatch
+  UNION ALL
+  SELECT (SELECT min(project_id) FROM telemetry_intakebatch WHERE project_id > known.id) FROM known
+  WHERE known.id IS NOT NULL
+)
+SELECT id FROM known WHERE id IS NOT NULL
+"""
+OPEN_HOUR = """
+SELECT date_trunc('hour', min(at)) FROM telemetry_intakebatch
+WHERE project_id = %(project)s AND at >= coalesce(
+  (SELECT max(hour) + interval '1 hour' FROM telemetry_intakehour WHERE project_id = %(project)s), '-infinity')
+"""
+
+
+def projects_with_requests() -> list[int]:
+    """The projects that ever sent something that is still in the account."""
+    with connection.cursor() as cursor:
+        cursor.execute(PROJECTS)
+        return [project_id for (project_id,) in cursor.fetchall()]
+
+
+def first_open_hour(project_id: int) -> datetime | None:
+    """The first hour whose requests are not added up yet; None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_HOUR, {"project": project_id})
+        found: datetime | None = cursor.fetchone()[0]
+    return found
+
+
+def _range(project_id: int, start: datetime, end: datetime, step: timedelta) -> dict[str, Any]:
+    """The range, and the whole hours in it, which may come from sums if the steps are not finer."""
+    first, last = ceil_hour(start), floor_hour(end)
+    if first >= last or step < timedelta(hours=1):
+        first = last = end
+    return {"project": project_id, "start": start, "end": end, "first": first, "last": last}
 
 
 def read_account(project_id: int, *, start: datetime, end: datetime, buckets: Sequence[datetime]) -> Account:
@@ -227,18 +285,13 @@ def read_account(project_id: int, *, start: datetime, end: datetime, buckets: Se
 
     `buckets` are the starts of the intervals of the series. Refused requests are counted by whole hours.
     """
+    step = buckets[1] - buckets[0] if len(buckets) > 1 else timedelta(hours=1)
     total, by_key, by_client, refusals = Counts(), {}, {}, []
     series = [Counts()] * len(buckets)
     with connection.cursor() as cursor:
         cursor.execute(
             ACCOUNT,
-            {
-                "project": project_id,
-                "start": start,
-                "end": end,
-                "starts": list(buckets),
-                "clients": MOST_CLIENTS,
-            },
+            _range(project_id, start, end, step) | {"starts": list(buckets), "clients": MOST_CLIENTS},
         )
         rows = cursor.fetchall()
     for way, bucket, key_id, client, *numbers, last_at, place, http_status, message in rows:
@@ -260,17 +313,14 @@ def read_account(project_id: int, *, start: datetime, end: datetime, buckets: Se
 
 
 # The samples are looked up one by one along an index, since there may be very many rejections.
-REASONS = """
-WITH reason AS (
+REASONS = f"""
+WITH {LINES}, said AS (
   SELECT said.code, sum(said.items::bigint)::bigint AS items
-  FROM telemetry_intakebatch AS batch, jsonb_each_text(batch.reasons) AS said (code, items)
-  WHERE batch.project_id = %(project)s AND batch.at >= %(start)s AND batch.at < %(end)s
-    AND batch.rejected > 0 AND batch.reasons IS NOT NULL
-  GROUP BY said.code
+  FROM line, jsonb_each_text(line.reasons) AS said (code, items) WHERE line.rejected > 0 GROUP BY said.code
+), reason AS (
+  SELECT * FROM said
   UNION ALL
-  SELECT '', sum(rejected)::bigint FROM telemetry_intakebatch
-  WHERE project_id = %(project)s AND at >= %(start)s AND at < %(end)s AND rejected > 0 AND reasons IS NULL
-  HAVING count(*) > 0
+  SELECT '', (coalesce(sum(rejected), 0) - (SELECT coalesce(sum(items), 0) FROM said))::bigint FROM line
 )
 SELECT reason.code, reason.items, sample.*
 FROM reason LEFT JOIN LATERAL (
@@ -278,14 +328,15 @@ FROM reason LEFT JOIN LATERAL (
   WHERE project_id = %(project)s AND code = reason.code AND at >= %(start)s AND at < %(end)s
   ORDER BY at, id LIMIT 1
 ) AS sample ON true
+WHERE reason.items > 0
 ORDER BY reason.items DESC, reason.code
-"""
+"""  # noqa: S608
 
 
 def read_reasons(project_id: int, *, start: datetime, end: datetime) -> list[Reason]:
     """Why items were rejected, the commonest reason first, each with the first item that was kept, in one query."""
     with connection.cursor() as cursor:
-        cursor.execute(REASONS, {"project": project_id, "start": start, "end": end})
+        cursor.execute(REASONS, _range(project_id, start, end, timedelta(hours=1)))
         rows = cursor.fetchall()
     return [Reason(code, items, Sample(*sample) if sample[0] is not None else None) for code, items, *sample in rows]
 

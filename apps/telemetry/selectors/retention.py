@@ -48,6 +48,7 @@ PLAIN = (
     Held("telemetry_costday", "day", "cost_days", is_by_day=True),
     Held("telemetry_costdayslice", "day", "cost_days", is_by_day=True),
     Held("telemetry_intakerefusal", "hour", "account_days"),
+    Held("telemetry_intakehour", "hour", "account_days"),
     Held("telemetry_intakerejection", "at", "account_days"),
     Held("telemetry_intakebatch", "at", "account_days", keeps_newest=True),
 )

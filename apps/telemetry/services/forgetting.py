@@ -33,6 +33,7 @@ PLAIN = (
     "telemetry_reviewlabel",
     "telemetry_tracenote",
     "telemetry_intakerefusal",
+    "telemetry_intakehour",
     "telemetry_intakerejection",
     "telemetry_intakebatch",
 )
