@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.urls import reverse
 
 from apps.core.errors import Invalid
-from apps.projects.models import Project
+from apps.projects.models import AuditEntry, Project
 from apps.projects.types import SYSTEM
 from apps.telemetry.masking import (
     KINDS,
@@ -19,6 +22,7 @@ from apps.telemetry.masking import (
     Rules,
     check_rule,
 )
+from apps.telemetry.models import MaskingSettings
 from apps.telemetry.services.masking import change_masking, forget_rules
 from tests.factories import NOW
 from tests.telemetry.conftest import Intake, make_span, rows
@@ -273,3 +277,112 @@ def test_says_what_is_wrong_of_a_rule_and_saves_nothing(project: Project) -> Non
     assert "two rules named slow" in str(refused.value.details)
     assert "too long" in str(refused.value.details)
     assert rows("SELECT * FROM telemetry_maskingsettings") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_masks_what_comes_by_other_doors(intake: Intake, masked: Any, project: Project, client: Client) -> None:
+    masked()
+    span = make_span()
+    intake.post([span])
+    at = str(int(time.time() * 10**9))
+    otlp_span = {
+        "traceId": span["trace_id"],
+        "spanId": "00f067aa0ba902b7",
+        "name": "chat",
+        "startTimeUnixNano": at,
+        "endTimeUnixNano": at,
+        "attributes": [
+            {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+            {
+                "key": "gen_ai.input.messages",
+                "value": {"stringValue": '[{"role":"user","parts":[{"type":"text","content":"bob@example.com"}]}]'},
+            },
+            {"key": "note", "value": {"stringValue": SECRET}},
+        ],
+    }
+    traces = {"resourceSpans": [{"scopeSpans": [{"spans": [otlp_span]}]}]}
+    record = {
+        "timeUnixNano": at,
+        "traceId": span["trace_id"],
+        "spanId": "00f067aa0ba902b7",
+        "eventName": "gen_ai.user.message",
+        "body": {"kvlistValue": {"values": [{"key": "content", "value": {"stringValue": f"I am {SECRET}"}}]}},
+    }
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+    headers = {"Authorization": f"Bearer {intake.key}"}
+    for path, body in (("/v1/traces", traces), ("/v1/logs", logs)):
+        assert intake.client.post(path, json=body, headers=headers).status_code == 200
+    score = {"trace_id": span["trace_id"], "name": "thumbs", "value": 0, "comment": f"ask {SECRET}"}
+    answer = client.post("/api/v1/scores", score, content_type="application/json", headers=headers)
+    assert answer.status_code == 200, answer.content
+    assert len(rows("SELECT * FROM telemetry_span")) == 2
+    assert len(rows("SELECT * FROM telemetry_logpart")) == 1
+    assert rows("SELECT comment FROM telemetry_score") == [("ask [email]",)]
+    assert "bob@" not in _everything()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stores_nothing_when_the_rules_cannot_be_read(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_project_id: int) -> Masker:
+        raise OperationalError("the server went away")
+
+    monkeypatch.setattr("apps.telemetry.services.masking.rules_for", away)
+    answer = intake.post([make_span(input=SECRET)])
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert rows("SELECT * FROM telemetry_span") == []
+
+
+RULES = {"kinds": ["email"], "own": "customer: K-\\d{6}\n\nticket: T-\\d+", "capture": "on"}
+
+
+@pytest.mark.django_db
+def test_saves_rules_and_says_so_in_the_audit_trail(project: Project, alice_client: Client) -> None:
+    url = reverse("settings_masking", kwargs={"project": project.slug})
+    assert alice_client.post(url, RULES).status_code == 302
+    held = MaskingSettings.objects.get()
+    assert (held.project_id, held.kinds, held.capture, held.hashes_users) == (project.pk, ["email"], "on", False)
+    assert [rule["name"] for rule in held.own] == ["customer", "ticket"]
+    assert "customer: K-\\d{6}" in alice_client.get(url).content.decode()
+    alice_client.post(url, RULES)
+    assert AuditEntry.objects.filter(action="telemetry.masking_changed").count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"own": "customer K"}, "no colon"),
+        ({"own": "slow: (a+)+$"}, "takes too long"),
+        ({"own": "Big Name!: x"}, "small letters"),
+        ({"capture": "maybe"}, "valid choice"),
+    ],
+)
+def test_shows_what_is_wrong_beside_the_field(
+    project: Project, alice_client: Client, changes: dict[str, str], says: str
+) -> None:
+    answer = alice_client.post(reverse("settings_masking", kwargs={"project": project.slug}), RULES | changes)
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert not MaskingSettings.objects.exists()
+
+
+@pytest.mark.django_db
+def test_shows_what_would_be_stored_and_stores_nothing(project: Project, alice_client: Client) -> None:
+    url = reverse("settings_masking_try", kwargs={"project": project.slug})
+    tried = RULES | {"text": f"K-123456 is {SECRET}"}
+    assert "[customer] is [email]" in alice_client.post(url, tried).content.decode()
+    fragment = alice_client.post(url, tried, headers={"HX-Request": "true"}).content.decode()
+    assert "[customer] is [email]" in fragment
+    assert "<html" not in fragment
+    assert "[hashed " in alice_client.post(url, tried | {"capture": "hashed"}).content.decode()
+    assert "takes too long" in alice_client.post(url, tried | {"own": "slow: (a+)+$"}).content.decode()
+    assert not MaskingSettings.objects.exists()
+
+
+@pytest.mark.django_db
+def test_lets_only_admins_see_and_change_rules(project: Project, bob_client: Client) -> None:
+    url = reverse("settings_masking", kwargs={"project": project.slug})
+    assert bob_client.get(url).status_code == 403
+    assert bob_client.post(url, RULES).status_code == 403
+    assert not MaskingSettings.objects.exists()
