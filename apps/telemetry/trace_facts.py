@@ -10,6 +10,7 @@ of the agent around it. **Depth** is how many levels of spans lie below the task
 
 **Outcome**: `failure` when the task's span or its last step ended in an error, `timeout` when that error's type or
 finish reason speaks of a timeout, a deadline or a cancellation, otherwise `success`; unknown while the task has no end.
+A score `task_completion` of the task's span, or else of the trace, says better how it ended, and stands.
 
 A task is flagged with a **loop** (see `loop_of`) by the tool calls it made in a row. Where the arguments of no call are
 known, so is not whether it looped.
@@ -34,6 +35,8 @@ FACT_KINDS = frozenset({"retriever", "reranker", "tool", "agent"})
 
 SUCCESS, FAILURE, TIMEOUT = "success", "failure", "timeout"
 OUTCOMES = (SUCCESS, FAILURE, TIMEOUT)
+
+HALF_DONE = 0.5
 
 IN_A_ROW = 3
 IN_A_TASK = 5
@@ -305,11 +308,15 @@ def wanted(tree: Tree) -> Wanted:
     return Wanted(retrievals, sorted(outputs), tools)
 
 
-def facts_of(tree: Tree, contents: Mapping[bytes, Content]) -> TraceFacts:
+Judged = Mapping[bytes | None, str]
+"""Outcomes that somebody gave, by the id of the task's span; under None that of the trace."""
+
+
+def facts_of(tree: Tree, contents: Mapping[bytes, Content], judged: Judged | None = None) -> TraceFacts:
     """All facts of the trace; `contents` are payloads by span id."""
     return TraceFacts(
         retrievals=list(_retrievals(tree, contents)),
-        tasks=list(_tasks(tree, contents)),
+        tasks=[_judged(task, judged or {}) for task in _tasks(tree, contents)],
         tools=[_tool(tree, place) for place, span in enumerate(tree.spans) if span.kind == "tool"],
     )
 
@@ -586,6 +593,18 @@ def _tasks(tree: Tree, contents: Mapping[bytes, Content]) -> Iterator[TaskFact]:
             members.setdefault(owner, []).append(place)
     for owner in sorted(members):
         yield _task(tree, owner, members[owner], contents)
+
+
+def _judged(task: TaskFact, judged: Judged) -> TaskFact:
+    given = judged.get(task.span_id, judged.get(None))
+    return task if given is None else msgspec.structs.replace(task, outcome=given)
+
+
+def completion_of(value: float | None, label: str) -> str | None:
+    """The outcome that a score `task_completion` means: its word, else whether at least half was done."""
+    if label in OUTCOMES:
+        return label
+    return None if value is None else SUCCESS if value >= HALF_DONE else FAILURE
 
 
 def _owners(tree: Tree) -> list[int | None]:

@@ -145,6 +145,33 @@ def test_finds_traces_of_long_ago(keep: Keep, project: Project) -> None:
     assert [len(each) for each in facts(project).values()] == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("span_tables")
+def test_lets_a_score_say_how_a_task_ended(keep: Keep, project: Project) -> None:
+    from django.test import Client
+
+    def judge(**score: Any) -> None:
+        key = factories.make_key(project, Scope.INGEST)
+        body = {"trace_id": TRACE, "name": "task_completion", **score}
+        answer = Client().post(
+            "/api/v1/scores", body, content_type="application/json", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert answer.status_code == 200, answer.content
+        digesting.digest(now=NOW)
+
+    def outcome() -> str:
+        ((found,),) = rows("SELECT outcome FROM telemetry_agenttask")
+        return str(found)
+
+    keep(project, *SPANS)
+    assert outcome() == "success"
+    judge(label="timeout")
+    assert outcome() == "timeout"
+    judge(value=0.4, span_id=f"{1:016x}")
+    assert outcome() == "failure", "a score of the span stands before one of the trace"
+    judge(value=0.5, span_id=f"{1:016x}")
+    assert outcome() == "success"
+
+
 def test_leaves_other_projects_alone(keep: Keep, project: Project, other_project: Project) -> None:
     keep(project, *SPANS)
     before = facts(project)

@@ -21,14 +21,16 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.core.errors import DomainError
 from apps.projects.types import Actor
-from apps.telemetry.scoring import SCORE_COLUMNS, Said, ScoreRecord, record_of
+from apps.telemetry.scoring import SCORE_COLUMNS, TASK_COMPLETION, Said, ScoreRecord, record_of
 from apps.telemetry.selectors.counting import PROMPT_VERSION
 from apps.telemetry.services import masking
 from apps.telemetry.services.booking import book
+from apps.telemetry.services.fresh import append_fresh
 from apps.telemetry.types import Batch, Outcome
 from apps.telemetry.wire import Refused
 
 REVIEW = "review"
+NO_SPAN = bytes(8)
 Key = tuple[int, UUID]
 SpanKey = tuple[int, bytes, bytes, datetime]
 
@@ -268,8 +270,19 @@ def insert(cursor: CursorWrapper, batches: Sequence[Batch], *, now: datetime) ->
     for (place, score), fate in zip(reports, fates, strict=True):
         held = found.get(score.key, "duplicate")
         outcomes[place].count(held if fate == "first" else fate if held != "duplicate" else held)
-    _place_new(cursor, [score for score in unique.values() if score.key in found], now)
+    written = [score for score in unique.values() if score.key in found]
+    _place_new(cursor, written, now)
+    append_fresh(cursor, _judged_tasks(written), now=now)
     return outcomes
+
+
+def _judged_tasks(scores: Iterable[ScoreRecord]) -> list[SpanKey]:
+    """What says how a task ended: the facts of its trace are to be worked out anew."""
+    return [
+        (score.project_id, score.trace_id, score.span_id or NO_SPAN, score.at)
+        for score in scores
+        if score.name == TASK_COMPLETION and score.trace_id is not None
+    ]
 
 
 def _merged(scores: Sequence[ScoreRecord]) -> tuple[dict[Key, ScoreRecord], list[str]]:

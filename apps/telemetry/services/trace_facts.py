@@ -16,6 +16,7 @@ import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from apps.core.clock import floor_hour
+from apps.telemetry.scoring import TASK_COMPLETION
 from apps.telemetry.trace_facts import (
     FACT_KINDS,
     SPAN_COLUMNS,
@@ -27,6 +28,7 @@ from apps.telemetry.trace_facts import (
     ToolFact,
     TraceFacts,
     Tree,
+    completion_of,
     facts_of,
     wanted,
 )
@@ -73,6 +75,10 @@ LATERAL (
   FROM telemetry_payload
   WHERE project_id = %s AND trace_id = wanted.trace AND span_id = wanted.span AND started_at = wanted.at OFFSET 0
 ) AS held
+"""
+COMPLETIONS = """
+SELECT trace_id, span_id, value, label FROM telemetry_score
+WHERE project_id = %s AND trace_id = ANY (%s) AND name = %s ORDER BY at, score_id
 """
 MARK = "INSERT INTO telemetry_factmark (project_id, hours, start) SELECT %s, 1, unnest(%s::timestamptz[])"
 
@@ -178,7 +184,21 @@ def _read(cursor: CursorWrapper, project_id: int, portion: Sequence[_Found]) -> 
         spans.setdefault(bytes(trace_id), []).append(FactSpan(*plain))
     trees = {trace_id: Tree(each) for trace_id, each in spans.items()}
     contents = _contents(cursor, project_id, trees)
-    return {trace_id: facts_of(tree, contents.get(trace_id, {})) for trace_id, tree in trees.items()}
+    judged = _judged(cursor, project_id, ids)
+    return {
+        trace_id: facts_of(tree, contents.get(trace_id, {}), judged.get(trace_id)) for trace_id, tree in trees.items()
+    }
+
+
+def _judged(cursor: CursorWrapper, project_id: int, ids: list[bytes]) -> dict[bytes, dict[bytes | None, str]]:
+    """The outcomes that scores give to these traces and their spans; the last one counts."""
+    cursor.execute(COMPLETIONS, [project_id, ids, TASK_COMPLETION])
+    found: dict[bytes, dict[bytes | None, str]] = {}
+    for trace_id, span_id, value, label in cursor.fetchall():
+        outcome = completion_of(value, label)
+        if outcome is not None:
+            found.setdefault(bytes(trace_id), {})[None if span_id is None else bytes(span_id)] = outcome
+    return found
 
 
 def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) -> dict[bytes, dict[bytes, Content]]:
@@ -196,14 +216,23 @@ def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) 
         content = found.setdefault(bytes(trace_id), {}).setdefault(bytes(span_id), Content())
         content.output = output if output is not None else content.output
         content.documents = _documents(documents) if documents is not None else content.documents
-        content.attributes = json.loads(attributes) if attributes else content.attributes
+        given = _loaded(attributes) if attributes else None
+        content.attributes = given if isinstance(given, dict) else content.attributes
         content.arguments = arguments if arguments is not None else content.arguments
     return found
 
 
-def _documents(text: str) -> list[dict[str, Any]]:
-    value = json.loads(text)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+def _documents(text: str) -> list[dict[str, Any]] | None:
+    value = _loaded(text)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else None
+
+
+def _loaded(text: str) -> Any:
+    """The value of a JSON text; None for what masking left in its place."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 class _Changes(NamedTuple):
