@@ -16,6 +16,7 @@ import uvicorn
 from django.db import connection
 
 from apps.providers.selectors import price_book
+from apps.telemetry.services.intake import refusals
 
 EMPTY = """
 TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed, telemetry_logpart, telemetry_opentrace, telemetry_fresh
@@ -108,3 +109,5 @@ def intake(span_tables: None, address: str, ingest_key: str) -> Iterator[Intake]
     sender = Intake(address, ingest_key)
     yield sender
     sender.client.close()
+    # Refused requests are written a few seconds later, when the next test may not touch the database.
+    refusals.write()
