@@ -563,3 +563,39 @@ def test_takes_what_the_agents_sdk_exports(exporter: Exporter) -> None:
     assert received == outcome
     for body in (b"", b"{", b"[]", b"{}", b'{"data":7}', b'{"data":[null]}'):
         assert exporter.send(body, "json", path="/v1/traces/ingest").status_code in {200, 400}
+
+
+def test_stores_the_same_rows_for_either_encoding(
+    exporter: Exporter, project: Project, other_project: Project, charlie: Any
+) -> None:
+    key = factories.make_key(other_project, Scope.INGEST, created_by=charlie)
+    evaluation = {"gen_ai.evaluation.name": "good", "gen_ai.evaluation.score.value": 1.0}
+    event = Span.Event(
+        name="gen_ai.evaluation.result", time_unix_nano=time.time_ns(), attributes=otlp.pairs(evaluation)
+    )
+    spans = [
+        make_span(
+            otlp.CHAT | {"gen_ai.response.time_to_first_chunk": 0.25, "list": [1, 2.5, {"a": None}], "b": b"\xff"}
+        ),
+        make_span(
+            otlp.CHAT | {"gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"\\u00fc"}]}]'}
+        ),
+        make_span({"user.id": "u-1", "n": float("nan"), "nul": "\0"}, name="plain", parent_span_id=b"parent-1"),
+        make_span({}, events=[event]),
+    ]
+    assert partial(exporter.export(*spans)) is None
+    body = otlp.as_json(traces(*spans), numbers_as_text=False, upper=True)
+    assert partial(exporter.send(body, "json", key=key)) is None
+    # Times of receipt differ, and the numbers of a project's own rows.
+    hidden = "'project_id', 'received_at', 'score_id', 'digest', 'id', 'placed_at', 'price_id'"
+    for table in ("telemetry_span", "telemetry_payload", "telemetry_score"):
+        found = {
+            number: rows(
+                f"SELECT to_jsonb(t) - ARRAY[{hidden}] FROM {table} t WHERE project_id = %s ORDER BY 1", number
+            )
+            for number in (project.pk, other_project.pk)
+        }
+        assert found[project.pk], table
+        assert found[project.pk] == found[other_project.pk], table
+    digests = rows("SELECT count(*), count(DISTINCT digest) FROM telemetry_span")
+    assert digests == [(8, 4)]
