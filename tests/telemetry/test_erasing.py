@@ -15,7 +15,7 @@ from apps.projects.models import AuditEntry, Project
 from apps.projects.types import SYSTEM, Scope
 from apps.telemetry.models import Erasure, SavedView
 from apps.telemetry.selectors.figures import read_figures
-from apps.telemetry.services import erasing, rollups
+from apps.telemetry.services import digesting, erasing, fact_summaries, rollups
 from apps.telemetry.services.masking import change_masking, forget_rules
 from tests import factories
 from tests.telemetry.calls import RECORD_TABLES, records
@@ -83,9 +83,13 @@ def test_leaves_nothing_that_names_the_user(intake: Intake, project: Project) ->
     trace = a_trace()
     assert intake.post([*trace, *a_trace("dora", "letter")]).json()["stored"] == 4
     intake.send(b'{"spans": [{"user_id": "carla-77", "name": 1}]}')
+    digesting.digest(now=NOW)
+    fact_summaries.summarise(now=NOW)
+    assert f"help {USER}" in str(rows("SELECT name FROM telemetry_factsummary"))
     _add_traces_of_people(project, trace[0]["trace_id"])
     assert USER in everything()
     erasure = erase(project)
+    fact_summaries.summarise(now=NOW)
     found = everything()
     assert USER not in found
     assert "parcel" not in found
@@ -93,6 +97,7 @@ def test_leaves_nothing_that_names_the_user(intake: Intake, project: Project) ->
     assert "letter" in found
     assert erasure.status == "finished"
     assert erasure.counts == {
+        "facts": 1,
         "log_parts": 1,
         "notes": 1,
         "payloads": 2,

@@ -31,6 +31,7 @@ from apps.projects.types import Actor
 from apps.telemetry.masking import Masker, Rules
 from apps.telemetry.models import Erasure, SavedView
 from apps.telemetry.selectors.lifecycle import pepper_of, user_digest
+from apps.telemetry.services.trace_facts import LOCK_KEY as FACTS_LOCK_KEY
 
 JOB = "telemetry.erase_user"
 TRACES_PER_PORTION = 50
@@ -52,7 +53,8 @@ SELECT count(DISTINCT trace_id), count(*) FROM (
 """
 MOST_COUNTED = 10_000
 LOCK_SPANS = """
-SELECT session_id, started_at FROM telemetry_span WHERE project_id = %s AND trace_id = ANY (%s)
+SELECT session_id, started_at, name, tool_name, agent_name FROM telemetry_span
+WHERE project_id = %s AND trace_id = ANY (%s)
 ORDER BY project_id, trace_id, span_id, started_at FOR UPDATE
 """
 # Equal ids stay equal, since they tell which spans report one call; but they lead nowhere any more.
@@ -66,6 +68,34 @@ UPDATE telemetry_span SET user_id = '', session_id = '', name = kind, error_mess
     WHERE flag NOT IN ('user_id_inherited', 'session_id_inherited') ORDER BY flag
   )
 WHERE project_id = %s AND trace_id = ANY (%s)
+"""
+# Facts of retrievals, tasks and tools take a span's name where nothing better is known, and are summed up under it.
+LOCK_FACTS = "SELECT pg_advisory_xact_lock(%s, hashint8(%s))"
+BLANK_FACTS = (
+    """
+  WITH blanked AS (
+    UPDATE telemetry_retrieval SET name = kind
+    WHERE project_id = %(project)s AND trace_id = ANY (%(traces)s) AND name = ANY (%(names)s) RETURNING started_at
+  )""",
+    """
+  WITH blanked AS (
+    UPDATE telemetry_agenttask SET name = CASE WHEN name = ANY (%(names)s) THEN 'agent' ELSE name END,
+      tools = ARRAY(SELECT CASE WHEN tool = ANY (%(names)s) THEN 'tool' ELSE tool END FROM unnest(tools) AS tool)
+    WHERE project_id = %(project)s AND trace_id = ANY (%(traces)s) AND (name = ANY (%(names)s) OR tools && %(names)s)
+    RETURNING started_at
+  )""",
+    """
+  WITH blanked AS (
+    UPDATE telemetry_toolrun SET name = CASE WHEN name = ANY (%(names)s) THEN 'tool' ELSE name END,
+      agent_name = CASE WHEN agent_name = ANY (%(names)s) THEN 'agent' ELSE agent_name END
+    WHERE project_id = %(project)s AND trace_id = ANY (%(traces)s)
+      AND (name = ANY (%(names)s) OR agent_name = ANY (%(names)s))
+    RETURNING started_at
+  )""",
+)
+MARK_FACTS = """
+INSERT INTO telemetry_factmark (project_id, hours, start)
+SELECT DISTINCT %(project)s, 1, date_trunc('hour', started_at, 'UTC') FROM blanked
 """
 OF_TRACES = "project_id = %s AND trace_id = ANY (%s)"
 DELETED = ("telemetry_payload", "telemetry_logpart", "telemetry_search", "telemetry_tracenote")
@@ -182,7 +212,7 @@ def _erase_portion(erasure: Erasure, names: list[str]) -> bool:
             return False
         cursor.execute(LOCK_SPANS, [project_id, traces])
         spans = cursor.fetchall()
-        sessions = sorted({session for session, _ in spans if session})
+        sessions = sorted({session for session, *_ in spans if session})
         counts = Counter({"traces": len(traces)})
         pepper = pepper_of(project_id, "erased ids")
         counts["spans"] = _run(cursor, BLANK_SPANS, [pepper, pepper, project_id, traces])
@@ -190,8 +220,23 @@ def _erase_portion(erasure: Erasure, names: list[str]) -> bool:
             counts[_word(table)] = _run(cursor, f"DELETE FROM {table} WHERE {OF_TRACES}", [project_id, traces])  # noqa: S608
         counts["scores"] = _run(cursor, BLANK_SCORES, [project_id, traces, sessions])
         counts["review_items"] = _run(cursor, BLANK_REVIEWS, [project_id, traces, names])
-    _book(erasure, counts, [at for _, at in spans])
+        counts["facts"] = _blank_facts(cursor, project_id, traces, [span[2:] for span in spans])
+    _book(erasure, counts, [span[1] for span in spans])
     return True
+
+
+def _blank_facts(cursor: CursorWrapper, project_id: int, traces: list[bytes], named: list[tuple[str, str, str]]) -> int:
+    """Take names of spans out of the facts, and have what they are summed up to written anew; how many rows."""
+    given = {name for _, *names in named for name in names}
+    names = sorted({name for name, *_ in named} - given)
+    # Last of all locks, as whoever looks through new spans takes it.
+    cursor.execute(LOCK_FACTS, [FACTS_LOCK_KEY, project_id])
+    values: dict[str, Any] = {"project": project_id, "traces": traces, "names": names}
+    blanked = 0
+    for statement in BLANK_FACTS:
+        cursor.execute(f"{statement}, marked AS ({MARK_FACTS}) SELECT count(*) FROM blanked", values)  # noqa: S608
+        blanked += cursor.fetchone()[0]
+    return blanked
 
 
 def _finish(erasure: Erasure, names: list[str]) -> None:
