@@ -52,6 +52,8 @@ def _evaluation(draft: Draft, event: OtlpEvent) -> bool:
     found = logs.score(event.attributes)
     if found is None:
         return False
+    if event.time_ns:
+        found.at = to.EPOCH + timedelta(microseconds=event.time_ns // 1_000)
     draft.scores.append(found)
     return True
 
