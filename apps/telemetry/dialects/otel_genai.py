@@ -5,6 +5,8 @@ Names: https://github.com/open-telemetry/semantic-conventions-genai and, before,
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from apps.telemetry.dialects import content, logs
 from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects.table import Dialect, Draft, Metadata, Source
