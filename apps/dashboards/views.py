@@ -297,7 +297,7 @@ def retrieval_page(request: ProjectRequest, project: Project) -> HttpResponse:
     read = selectors.read_retrieval(project.pk, scope)
     if not read.table.total["retrievals"] and not selectors.has_retrievals(project.pk):
         context = _first_facts(request, project, now, fact_snippets.retrieval)
-        return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/_retrieval_empty.html", context)
+        return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/retrieval_empty.html", context)
     page = retrieval.build(read.table, read.worst, read.ages)
     context = {
         **_shared_by_facts(project, scope, now),
@@ -320,7 +320,7 @@ def agents_page(request: ProjectRequest, project: Project) -> HttpResponse:
         project.pk
     ):
         context = _first_facts(request, project, now, fact_snippets.agent)
-        return page_or_fragment(request, "dashboards/agents.html", "dashboards/_agents_empty.html", context)
+        return page_or_fragment(request, "dashboards/agents.html", "dashboards/agents_empty.html", context)
     page = agents.build(read.tables, read.worst)
     context = {
         **_shared_by_facts(project, scope, now),
