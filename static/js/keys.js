@@ -43,9 +43,9 @@
     }
   });
 
-  // What is shown in place is where one reads on.
-  document.addEventListener("htmx:afterSettle", (event) => {
-    const heading = event.detail.elt.querySelector?.("[data-focus-after-swap]");
-    if (heading && !document.activeElement?.matches(TEXT)) heading.focus({ preventScroll: true });
+  // What is shown in place is where one reads on; a form that was refused keeps its place.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.xhr?.status === 422) return;
+    event.detail.elt.querySelector?.("[data-focus-after-swap]")?.focus({ preventScroll: true });
   });
 })();
