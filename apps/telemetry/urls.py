@@ -60,8 +60,15 @@ urlpatterns = [
     path("api/v1/scores", scores_api.ScoresApi.as_view(), name="api_scores"),
     path("api/public/scores", foreign_scores.LangfuseScoresApi.as_view(), name="langfuse_scores"),
     path("api/public/ingestion", foreign_scores.LangfuseIngestionApi.as_view(), name="langfuse_ingestion"),
-    path("api/v1/private/traces/feedback-scores", foreign_scores.OpikScoresApi.as_view(), name="opik_trace_scores"),
-    path("api/v1/private/spans/feedback-scores", foreign_scores.OpikSpanScoresApi.as_view(), name="opik_span_scores"),
+    *(
+        path(f"{start}v1/private/{what}/feedback-scores", view.as_view(), name=f"{name}_{what}")
+        for start, what, view, name in (
+            ("api/", "traces", foreign_scores.OpikScoresApi, "api_opik_scores"),
+            ("api/", "spans", foreign_scores.OpikSpanScoresApi, "api_opik_scores"),
+            ("", "traces", foreign_scores.BareOpikScoresApi, "opik_scores"),
+            ("", "spans", foreign_scores.BareOpikSpanScoresApi, "opik_scores"),
+        )
+    ),
     path("api/v1/feedback-links", scores_api.FeedbackLinksApi.as_view(), name="api_feedback_links"),
     path("p/<slug:project>/settings/data", lifecycle.settings_data, name="settings_data"),
     path("p/<slug:project>/settings/data/masking", lifecycle.settings_masking, name="settings_masking"),

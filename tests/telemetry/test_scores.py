@@ -415,18 +415,23 @@ def test_takes_scores_out_of_a_langfuse_batch_and_says_so_of_the_rest(ingest_key
     assert Score.objects.get().value == 0.8
 
 
-def test_takes_scores_as_opik_sends_them(ingest_key: str) -> None:
+@pytest.mark.parametrize("start", ["", "/api"])
+def test_takes_scores_as_opik_sends_them(ingest_key: str, start: str) -> None:
     trace = "0192f0c1-7c3a-7b1e-9d51-4f3a2b1c0d9e"
     body = {"scores": [{"id": trace, "name": "hallucination", "value": 0.25, "reason": "one", "source": "sdk"}]}
     client = Client(headers={"Authorization": ingest_key})
     for value in (0.25, 0.75):
         body["scores"][0]["value"] = value
         response = client.put(
-            "/api/v1/private/traces/feedback-scores", json.dumps(body), content_type="application/json"
+            f"{start}/v1/private/traces/feedback-scores", json.dumps(body), content_type="application/json"
         )
         assert response.status_code == 204, response.content
     row = only_score()
     assert (row.trace_id.hex(), row.value, row.comment, row.source) == (trace.replace("-", ""), 0.75, "one", "opik")
+    refused = client.put(
+        f"{start}/v1/private/spans/feedback-scores", '{"scores": [{"id": "x"}]}', content_type="application/json"
+    )
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_value")
 
 
 @pytest.mark.parametrize("path", ["/api/public/scores", "/api/public/ingestion"])

@@ -114,6 +114,16 @@ class OpikSpanScoresApi(OpikScoresApi):
     is_of_spans = True
 
 
+@extend_schema(exclude=True)
+class BareOpikScoresApi(OpikScoresApi):
+    """The same at `/v1/private`, for clients whose address ends without `/api`."""
+
+
+@extend_schema(exclude=True)
+class BareOpikSpanScoresApi(OpikSpanScoresApi):
+    """The same of spans."""
+
+
 def _id_of(item: Any, record: ScoreRecord) -> str:
     """The client's own id, which it knows the score by; ours where it gave none."""
     return str(item.get("id") or record.score_id)

@@ -416,7 +416,7 @@ class Coverage(NamedTuple):
         return self.scored / self.traces if self.traces else None
 
 
-SPANS_LOOKED_AT = 10_000
+SPANS_LOOKED_AT = 5_000
 
 
 def read_coverage(project_id: int, *, start: datetime, end: datetime, filters: Filters) -> Coverage:

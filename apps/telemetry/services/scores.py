@@ -189,12 +189,12 @@ class Fates:
 
 
 def store(batch: Batch, *, now: datetime) -> Outcome:
-    """Mask and store the scores of one request, and write it into the account of the intake; committed on return.
+    """Mask and store the scores of one request, and write it into the account of the intake.
 
     Raises Unavailable when the project's rules of masking cannot be read.
     """
     masking.mask(batch)
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         (fates,) = insert(cursor, [batch], now=now)
         outcome = Outcome(fates.stored, fates.updated, fates.duplicates, list(batch.rejected))
         book(cursor, [batch], [outcome])
