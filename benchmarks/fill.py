@@ -126,6 +126,12 @@ SELECT %(project)s, hour, now() FROM generate_series(%(start)s::timestamptz, %(u
 """
 
 
+KEYS = """
+SELECT project_id, trace_id, span_id, started_at FROM telemetry_span
+WHERE project_id = %(project)s AND started_at >= %(start)s AND started_at < %(until)s
+"""
+KEYS_AT_ONCE = 5_000
+
 NAMES = """
 SELECT array_agg(DISTINCT feature), array_agg(DISTINCT environment) FROM telemetry_span
 WHERE project_id = %s AND started_at >= %s
@@ -142,10 +148,12 @@ TABLES = (
 )
 
 
-def fill(project_id: int, *, spans: int, days: int, until: datetime) -> None:
+def fill(project_id: int, *, spans: int, days: int, until: datetime, is_searched: bool = False) -> None:
     """Store `spans` spans (a multiple of four) evenly over the `days` before the hour of `until`; mark their hours.
 
-    Raises ValueError for more than MAX_SPANS. Running it twice for one project violates the spans' key.
+    With `is_searched` they are written into the search index too, by the product's own function, which takes longer
+    than all the rest. Raises ValueError for more than MAX_SPANS. Running it twice for one project violates the spans'
+    key.
     """
     from django.db import connection, transaction
 
@@ -168,10 +176,26 @@ def fill(project_id: int, *, spans: int, days: int, until: datetime) -> None:
                 cursor.execute(SPANS, values)
                 cursor.execute(PAYLOADS, values)
                 cursor.execute(DIRTY, values)
+            if is_searched:
+                index_day(values)
         cursor.execute(NAMES, [project_id, until - timedelta(days=1)])
         features, environments = cursor.fetchone()
     projects.learn_names(project_id, features=set(features), environments=set(environments), now=until)
     tidy()
+
+
+def index_day(values: dict[str, int | datetime]) -> None:
+    """Write one day's spans into the search index."""
+    from django.db import connection, transaction
+
+    from apps.telemetry.services import searching
+
+    with connection.cursor() as cursor:
+        cursor.execute(KEYS, values)
+        keys = [(project, bytes(trace), bytes(span), at) for project, trace, span, at in cursor.fetchall()]
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            with transaction.atomic():
+                searching.index(cursor, keys[first : first + KEYS_AT_ONCE])
 
 
 def _values(project_id: int, start: datetime, traces: int, day: int, days: int) -> dict[str, int | datetime]:
@@ -203,6 +227,7 @@ def main() -> None:
     parser.add_argument("--project", required=True, help="the project's slug")
     parser.add_argument("--spans", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--search", action="store_true", help="write the search index as well")
     parser.add_argument("--until", type=datetime.fromisoformat, help="end of the spans, ISO 8601 with an offset")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -215,7 +240,8 @@ def main() -> None:
 
     project = Project.objects.get(slug=given.project)
     began = time.perf_counter()
-    fill(project.pk, spans=given.spans, days=given.days, until=given.until or clock.now())
+    until = given.until or clock.now()
+    fill(project.pk, spans=given.spans, days=given.days, until=until, is_searched=given.search)
     stored = time.perf_counter()
     while rollups.roll_up().is_unfinished:
         pass

@@ -41,6 +41,25 @@ PAGES = {
     "Latency, 30 d": "/p/{slug}/latency?range=30d",
     "Traces, 24 h": "/p/{slug}/traces?range=24h",
     "Traces, 30 d, one model": "/p/{slug}/traces?range=30d&model=gpt-4o",
+    "Traces, 30 d, a rare word": "/p/{slug}/traces?range=30d&q=70-{rare}",
+    "Traces, 30 d, a common word": "/p/{slug}/traces?range=30d&q=thank",
+    "Traces, 30 d, a word of one call in 500": "/p/{slug}/traces?range=30d&q={word}",
+    "Traces, 30 d, no such word": "/p/{slug}/traces?range=30d&q=quokka",
+    "Traces, 30 d, a beginning": "/p/{slug}/traces?range=30d&q=70-{rare}*",
+    "Traces, 30 d, longer than 30 s": "/p/{slug}/traces?range=30d&min_latency=30+s",
+    "Traces, 30 d, one user, one word": "/p/{slug}/traces?range=30d&user=user-17&q=waiting",
+    "API, traces, 30 d, a rare word": "/api/v1/traces?project={slug}&from={month_ago}&text=70-{rare}",
+    "API, spans, 30 d, a rare word": "/api/v1/spans?project={slug}&from={month_ago}&text=70-{rare}",
+    "One trace": "/p/{slug}/traces/{trace}",
+    "One trace of 20,000 spans": "/p/{slug}/traces/{long_trace}?at={now}",
+    "Its conversation": "/p/{slug}/traces/{long_trace}?at={now}&view=conversation",
+    "Sessions, 24 h": "/p/{slug}/sessions?range=24h",
+    "Sessions, 30 d": "/p/{slug}/sessions?range=30d",
+    "One session": "/p/{slug}/sessions/one?id=session-17",
+    "One session of 20,000 spans": "/p/{slug}/sessions/one?id=long&at={now}",
+    "Users, 24 h": "/p/{slug}/users?range=24h",
+    "Users, 30 d": "/p/{slug}/users?range=30d",
+    "One user, 30 d": "/p/{slug}/users/one?id=user-17&range=30d",
 }
 
 
@@ -95,7 +114,7 @@ def make_project(spans: int) -> Any:
     user = User.objects.create_user("ana@example.com", "seventeen dull umbrellas", name="Ana")
     actor = Actor(kind="user", id=user.pk, name=user.email)
     project = projects.create_project(name="Pages", creator=user, actor=actor, now=now)
-    fill(project.pk, spans=spans, days=30, until=clock.floor_hour(now))
+    fill(project.pk, spans=spans, days=30, until=clock.floor_hour(now), is_searched=True)
     while roll_up().hours:
         pass
     tidy()
@@ -130,6 +149,70 @@ def send_live_calls(project_id: int, count: int) -> None:
         items.spans, project_id=project_id, received_at=now, keep_since=now - timedelta(days=400)
     )
     store([Batch(project_id, None, "benchmark", now, count, spans, positions, rejected)])
+
+
+LONG_TRACE = "ab" * 16
+
+
+def send_long_session(project_id: int, count: int) -> None:
+    """One trace of `count` spans in a session of its own, two hours ago, ready to be searched."""
+    from apps.telemetry import wire
+    from apps.telemetry.services import digesting, store
+    from apps.telemetry.types import Batch
+
+    now = datetime.now(UTC)
+    start = now - timedelta(hours=2)
+    bodies = [
+        {
+            "trace_id": LONG_TRACE,
+            "span_id": f"{number + 1:016x}",
+            "parent_span_id": f"{number // 4 * 4 + 1 if number % 4 else 1:016x}" if number else None,
+            "kind": ("chain", "llm", "tool", "retriever")[number % 4],
+            "name": f"step {number}",
+            "started_at": (start + timedelta(milliseconds=8 * number)).isoformat(),
+            "latency_ms": 30,
+            "session_id": "long",
+            "user_id": "patient",
+            "request_model": "gpt-4o" if number % 4 == 1 else None,
+            "input_tokens": 100 if number % 4 == 1 else None,
+            "output_tokens": 10 if number % 4 == 1 else None,
+            "input": f"question {number}" if number % 4 in {1, 2} else None,
+            "output": f"answer {number}" if number % 4 in {1, 2} else None,
+        }
+        for number in range(count)
+    ]
+    for first in range(0, count, 5_000):
+        part = bodies[first : first + 5_000]
+        items = wire.read_body(json.dumps({"spans": part}).encode(), max_items=5_000)
+        spans, positions, rejected = wire.read_spans(
+            items.spans, project_id=project_id, received_at=now, keep_since=now - timedelta(days=400)
+        )
+        store([Batch(project_id, None, "benchmark", now, len(part), spans, positions, rejected)])
+    while digesting.digest(now=datetime.now(UTC), max_seconds=60):
+        pass
+
+
+def names_within(project_id: int, spans: int) -> dict[str, str]:
+    """What the addresses are filled with: an order number of one call, a word of few, and a trace."""
+    from django.db import connection
+
+    rare = spans // 8 * 4 + 2
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT split_part(text, ' ', 3) FROM fill_paragraph WHERE number = 123")
+        word = cursor.fetchone()[0].rstrip(".")
+        cursor.execute(
+            "SELECT trace_id FROM telemetry_span WHERE project_id = %s AND session_id = 'session-17'", [project_id]
+        )
+        trace = bytes(cursor.fetchone()[0]).hex()
+    now = datetime.now(UTC)
+    return {
+        "rare": str(rare),
+        "word": word,
+        "trace": trace,
+        "long_trace": LONG_TRACE,
+        "now": f"{now - timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
+        "month_ago": f"{now - timedelta(days=30):%Y-%m-%dT%H:%M:%SZ}",
+    }
 
 
 def measure(browser: Any, address: str, repeats: int) -> dict[str, Any]:
@@ -181,15 +264,17 @@ def main() -> int:
         began = time.perf_counter()
         project, browser = make_project(options.spans)
         send_live_calls(project.pk, 500)
+        send_long_session(project.pk, 20_000)
+        names = names_within(project.pk, options.spans) | {"slug": project.slug, "feature": "support-answers"}
         print(f"{options.spans:,} spans over 30 days, filled in {time.perf_counter() - began:.0f} s; the hour is dirty")
         trivial = trivial_query_ms(200)
         print(f"a trivial query takes {trivial:.2f} ms\n")
-        print(f"{'page':32} {'median ms':>10} {'slowest ms':>11} {'queries':>8} {'HTML kB':>8}")
+        print(f"{'page':40} {'median ms':>10} {'slowest ms':>11} {'queries':>8} {'HTML kB':>8}")
         results = {}
         for name, address in PAGES.items():
-            found = measure(browser, address.format(slug=project.slug, feature="support-answers"), options.repeats)
+            found = measure(browser, address.format(**names), options.repeats)
             results[name] = found
-            print(f"{name:32} {found['median_ms']:>10} {found['slowest_ms']:>11}", end=" ")
+            print(f"{name:40} {found['median_ms']:>10} {found['slowest_ms']:>11}", end=" ")
             print(f"{found['queries']:>8} {found['html_kb']:>8}")
     if options.json:
         options.json.write_text(json.dumps({"trivial_query_ms": trivial, "pages": results}, indent=1) + "\n")

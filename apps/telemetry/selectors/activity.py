@@ -18,8 +18,6 @@ Column = Literal["session_id", "user_id"]
 Place = tuple[str, datetime]
 """A session or user, and the start of its newest span that matches."""
 
-ANY = "SELECT EXISTS (SELECT 1 FROM telemetry_span WHERE project_id = %s AND {column} <> '' AND {column} > '')"
-
 
 def newest(
     column: Column,
@@ -36,8 +34,6 @@ def newest(
     Raises BadCursor.
     """
     after = _read_cursor(cursor) if cursor else None
-    if not _has_any(column, project_id):
-        return [], None
     matching = replace(matching, has_session=column == "session_id" or None, has_user=column == "user_id" or None)
     until = end if after is None else min(end, after[1] + TICK)
     look = candidates.prepare(project_id, column, matching, start=start, end=until)
@@ -54,12 +50,6 @@ def newest(
             break
     found = sorted(known, key=lambda place: (-place[1].timestamp(), place[0]))
     return found[:limit], _write_cursor(found[limit - 1]) if len(found) > limit else None
-
-
-def _has_any(column: Column, project_id: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(ANY.format(column=column), [project_id])
-        return bool(cursor.fetchone()[0])
 
 
 def _is_behind(place: Place, after: Place | None) -> bool:

@@ -25,7 +25,10 @@ MOST_LOOKED_AT = 400_000
 PROBE = 800
 """So many of the newest spans are compared with a filter before an index is asked."""
 
-FIRST_STRETCH = timedelta(days=1)
+FIRST_STRETCH = timedelta(days=2)
+GROWTH = 14
+"""How much longer each stretch of the search index is than the one before, which found too little."""
+
 MOST_SCORED = 50_000
 COMMON_FIELDS = {"environment", "status", "kind", "has_session", "has_user"}
 """What most spans have; a filter by nothing else needs no index."""
@@ -144,8 +147,10 @@ def _by_time(look: Look) -> Iterator[Haul]:
             return
         since = rows.oldest + TICK
         yield Haul(rows.found, since)
+        # Long traces hide others behind them.
+        growth = 8 if len(rows.found) * 20 > rows.looked_at else 64
         # Many spans of one moment: the same rows again, and more of them.
-        size = min(size * 8, LARGEST_LOOK) if since < until else size * 8
+        size = min(size * growth, LARGEST_LOOK) if since < until else size * growth
         until = since
 
 
@@ -211,7 +216,7 @@ def _by_index(look: Look, marks: list[list[str]]) -> Iterator[Haul]:
         since = max(look.start, until - stretch)
         rows = _grouped(look, query, [since, until, question, size, look.project_id, *values])
         if rows.oldest is None or rows.looked_at < size:
-            until, stretch = since, stretch * 4
+            until, stretch = since, stretch * GROWTH
         else:
             size = min(size * 4, LARGEST_LOOK) if rows.oldest + TICK < until else size * 4
             until = rows.oldest + TICK
@@ -278,12 +283,12 @@ def conditions(project_id: int, matching: TraceFilter, fresh: Sequence[SpanKey])
         if value is not None:
             parts.append(condition)
             values.append(value)
-    for condition, is_wanted in (
-        (" AND span.session_id <> ''", matching.has_session),
-        (" AND span.user_id <> ''", matching.has_user),
-    ):
+    for column, is_wanted in (("session_id", matching.has_session), ("user_id", matching.has_user)):
         if is_wanted:
-            parts.append(condition)
+            # Asked once, of an index: where there is none at all, nothing is looked through.
+            any_ = f"SELECT EXISTS (SELECT 1 FROM telemetry_span WHERE project_id = %s AND {column} > '')"  # noqa: S608
+            parts.append(f" AND span.{column} <> '' AND ({any_})")
+            values.append(project_id)
     if matching.score is not None:
         wish, wished = _score_sql(matching.score)
         scores = "SELECT 1 FROM telemetry_score AS score WHERE score.project_id = span.project_id"

@@ -29,14 +29,21 @@ SUMS = {
 }
 """What spans add up to; the names and the order are those of the summaries' last fields."""
 
+PER_TRACE = ", ".join(f"{sum_} AS {name}" for name, sum_ in SUMS.items())
+OVER_TRACES = ", ".join(f"sum({name})" if name == "cost_usd" else f"sum({name})::bigint" for name in SUMS)
+"""Adding up by trace first needs no sorting of all spans to count the traces."""
+
 LIST = f"""
-SELECT session_id, min(started_at), max(started_at), count(DISTINCT trace_id), count(*), max(user_id),
-  coalesce(array_agg(DISTINCT feature) FILTER (WHERE feature <> ''), '{{}}'), max(environment),
-  {", ".join(SUMS.values())}
-FROM telemetry_span WHERE project_id = %s AND session_id <> '' AND session_id = ANY (%s)
-  AND started_at >= %s AND started_at < %s
-GROUP BY session_id
-"""  # noqa: S608
+SELECT session_id, min(at), max(last_at), count(*), sum(spans)::bigint, max(user_id),
+  coalesce(array_agg(DISTINCT feature) FILTER (WHERE feature <> ''), '{{}}'), max(environment), {OVER_TRACES}
+FROM (
+  SELECT session_id, min(started_at) AS at, max(started_at) AS last_at, count(*) AS spans, max(user_id) AS user_id,
+    max(feature) AS feature, max(environment) AS environment, {PER_TRACE}
+  FROM telemetry_span WHERE project_id = %s AND session_id <> '' AND session_id = ANY (%s)
+    AND started_at >= %s AND started_at < %s
+  GROUP BY session_id, trace_id
+) AS per_trace GROUP BY session_id
+"""  # noqa: S608 -- our own sums
 
 # One pass over the session's spans. The first row is the session as a whole, the others are some of its traces.
 ONE = f"""
@@ -45,7 +52,7 @@ WITH per_trace AS MATERIALIZED (
     coalesce(min(started_at) FILTER (WHERE parent_span_id IS NULL), min(started_at)) AS root_at,
     max(started_at) FILTER (WHERE kind = 'llm' AND counted) AS answer_at, count(*) AS spans,
     max(user_id) AS user_id, max(feature) AS feature, max(environment) AS environment,
-    bool_or(status = 'error') AS has_failed, {", ".join(f"{sum_} AS {name}" for name, sum_ in SUMS.items())}
+    bool_or(status = 'error') AS has_failed, {PER_TRACE}
   FROM telemetry_span
   WHERE project_id = %s AND session_id = %s AND session_id <> ''{{bounds}} GROUP BY trace_id
 ), page AS (
@@ -53,7 +60,7 @@ WITH per_trace AS MATERIALIZED (
 )
 SELECT count(*), NULL::bytea, min(at), max(last_at), NULL, NULL, sum(spans)::bigint, max(user_id),
   coalesce(array_agg(DISTINCT feature) FILTER (WHERE feature <> ''), '{{}}'), max(environment), bool_or(has_failed),
-  {", ".join(f"sum({name})" if name == "cost_usd" else f"sum({name})::bigint" for name in SUMS)}
+  {OVER_TRACES}
 FROM per_trace HAVING count(*) > 0
 UNION ALL
 SELECT 0, trace_id, at, last_at, root_at, answer_at, spans, user_id, ARRAY[feature], environment, has_failed,

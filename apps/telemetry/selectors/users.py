@@ -10,14 +10,17 @@ from django.db import connection
 
 from apps.telemetry.filters import TraceFilter
 from apps.telemetry.selectors import activity
-from apps.telemetry.selectors.sessions import SUMS
+from apps.telemetry.selectors.sessions import OVER_TRACES, PER_TRACE
 
 LIST = f"""
-SELECT user_id, min(started_at), max(started_at), count(DISTINCT trace_id),
-  count(DISTINCT session_id) FILTER (WHERE session_id <> ''), {", ".join(SUMS.values())}
-FROM telemetry_span WHERE project_id = %s AND user_id <> '' AND user_id = ANY (%s)
-  AND started_at >= %s AND started_at < %s
-GROUP BY user_id
+SELECT user_id, min(at), max(last_at), count(*), count(DISTINCT session_id) FILTER (WHERE session_id <> ''),
+  {OVER_TRACES}
+FROM (
+  SELECT user_id, min(started_at) AS at, max(started_at) AS last_at, max(session_id) AS session_id, {PER_TRACE}
+  FROM telemetry_span WHERE project_id = %s AND user_id <> '' AND user_id = ANY (%s)
+    AND started_at >= %s AND started_at < %s
+  GROUP BY user_id, trace_id
+) AS per_trace GROUP BY user_id
 """  # noqa: S608 -- our own sums
 
 DAYS = """
