@@ -2,11 +2,12 @@
 
 All is worked out from all spans of a trace at once, so it does not depend on how and in which order they arrived.
 
-A **task** is the outermost agent span of a branch of the trace; agents within it, called or handed over to, belong to
-it. In a trace without an agent span, a root with at least one tool run and one model call below it is a task too, and
-so is a flat trace as a whole (no span has a parent) under its first span. **Steps** are the task's model calls (counted
-spans of kind `llm`) and its tool runs. **Handoffs** are agent spans within it, but for one that only repeats the name
-of the agent around it. **Depth** is how many levels of spans lie below the task's own.
+A **task** is the outermost agent span of a branch of the trace; agents within it belong to it, and so do those that it
+was handed over to, which some clients report beside it (see `_handed_over`). In a trace without an agent span, a root
+with at least one tool run and one model call below it is a task too, and so is a flat trace as a whole (no span has a
+parent) under its first span. **Steps** are the task's model calls (counted spans of kind `llm`) and its tool runs.
+**Handoffs** are the further agent spans of it, but for one that only repeats the name of the agent around it. **Depth**
+is how many levels of spans lie below the task's own.
 
 **Outcome**: `failure` when the task's span or its last step ended in an error, `timeout` when that error's type or
 finish reason speaks of a timeout, a deadline or a cancellation, otherwise `success`; unknown while the task has no end.
@@ -22,7 +23,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,8 @@ SUCCESS, FAILURE, TIMEOUT = "success", "failure", "timeout"
 OUTCOMES = (SUCCESS, FAILURE, TIMEOUT)
 
 HALF_DONE = 0.5
+
+HANDED_OVER_WITHIN = timedelta(milliseconds=100)
 
 IN_A_ROW = 3
 IN_A_TASK = 5
@@ -617,8 +620,33 @@ def _owners(tree: Tree) -> list[int | None]:
             owners[place] = None if parent is None else owners[parent]
             if owners[place] is None and spans[place].kind == "agent":
                 owners[place] = place
-        return owners
+        return _handed_over(tree, owners)
     return _owners_by_root(tree)
+
+
+def _handed_over(tree: Tree, owners: Sequence[int | None]) -> list[int | None]:
+    """The owners, with agents that were handed over to given to the task of the agent that did.
+
+    Some clients report them side by side under the run as a whole: under the same span, each begins when the one
+    before it has just ended, and has another name.
+    """
+    leaders: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for place in (place for place, owner in enumerate(owners) if owner == place):
+        parent = tree.parents[place]
+        if parent is None:
+            continue
+        before = last.get(parent)
+        if before is not None and _follows(tree.spans[before], tree.spans[place]):
+            leaders[place] = leaders.get(before, before)
+        last[parent] = place
+    return [owner if owner is None else leaders.get(owner, owner) for owner in owners]
+
+
+def _follows(before: FactSpan, after: FactSpan) -> bool:
+    if before.ended_at is None or _agent_name(before) == _agent_name(after):
+        return False
+    return abs(after.client_started_at - before.ended_at) <= HANDED_OVER_WITHIN
 
 
 def _owners_by_root(tree: Tree) -> list[int | None]:
@@ -646,14 +674,15 @@ def _task(tree: Tree, owner: int, members: Sequence[int], contents: Mapping[byte
     prompted = next((call for call in models if call.prompt_name), None)
     names = Counter(run.tool_name or run.name for run in runs)
     last = _last_step([*models, *runs], owner=span)
-    failed = next((each for each in (span, last) if each is not None and each.status == "error"), None)
-    shared = _shared(span, span.agent_name or span.name)
+    final = tree.spans[_final(tree, owner, members)]
+    failed = next((each for each in (final, last) if each is not None and each.status == "error"), None)
+    shared = _shared(span, _agent_name(span))
     return TaskFact(
         **{**shared, "error_type": failed.error_type if failed else "", "latency_ms": _length(tree, owner, members)},
         model=models[-1].model if models else "",
         prompt_name=prompted.prompt_name if prompted else "",
         prompt_version=prompted.prompt_version if prompted else "",
-        outcome=outcome_of(span, last),
+        outcome=outcome_of(final, last),
         steps=len(models) + len(runs),
         model_calls=len(models),
         tool_runs=len(runs),
@@ -668,13 +697,18 @@ def _task(tree: Tree, owner: int, members: Sequence[int], contents: Mapping[byte
     )
 
 
+def _final(tree: Tree, owner: int, members: Sequence[int]) -> int:
+    """The span that ends the task: its own, or that of the agent that it was handed over to last."""
+    parent = tree.parents[owner]
+    return max(place for place in members if place == owner or (parent is not None and tree.parents[place] == parent))
+
+
 def _length(tree: Tree, owner: int, members: Sequence[int]) -> int | None:
-    """The task's length: its span's own, or in a flat trace from the first start to the last end."""
+    """The task's length: its span's own; of a flat trace, or one handed over, from the first start to the last end."""
     span = tree.spans[owner]
-    if span.kind not in ("llm", "tool") or len(members) == 1:
+    if len(members) == 1 or (span.kind not in ("llm", "tool") and _final(tree, owner, members) == owner):
         return span.latency_ms
-    ends = [tree.spans[place].ended_at for place in members]
-    known = [end for end in ends if end is not None]
+    known = [end for place in members if (end := tree.spans[place].ended_at) is not None]
     return max(0, round((max(known) - span.client_started_at).total_seconds() * 1000)) if known else None
 
 

@@ -285,6 +285,37 @@ def test_makes_a_task_of_each_branch() -> None:
     assert [(each.span_id, each.steps) for each in found.tasks] == [(bytes([2]), 1), (bytes([4]), 1)]
 
 
+def test_follows_a_task_that_is_handed_over() -> None:
+    """As the Agents SDK reports it: agents side by side, each beginning as the one before it ends."""
+    run = (
+        span(1, "chain"),
+        span(2, "agent", 1, at=0, ms=50, agent_name="triage"),
+        span(3, "llm", 2, at=5, ms=40),
+        span(4, "agent", 1, at=51, ms=60, agent_name="refunds"),
+        span(5, "llm", 4, at=55, ms=50),
+        span(6, "agent", 1, at=112, ms=30, agent_name="billing", status="error", error_type="boom"),
+    )
+    found = task(*run)
+    assert (found.name, found.steps, found.handoffs, found.latency_ms) == ("triage", 2, 2, 142)
+    assert (found.outcome, found.error_type) == ("failure", "boom")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"agent_name": "triage"},
+        {"at": 500},
+        {"at": 0},
+        {"parent": None},
+    ],
+)
+def test_keeps_apart_agents_that_only_stand_side_by_side(second: dict[str, Any]) -> None:
+    """The same agent again, one much later, one at the same time, one somewhere else."""
+    more = {"parent": 1, "at": 200, "agent_name": "refunds", **second}
+    found = facts(span(1, "chain"), span(2, "agent", 1, at=0, ms=200, agent_name="triage"), span(3, "agent", **more))
+    assert len(found.tasks) == 2
+
+
 @pytest.mark.parametrize(
     ("spans", "owners"),
     [
