@@ -59,6 +59,8 @@ SHORT_LIVED = (
     "telemetry_dirtyhour",
     "telemetry_reviewrule",
     "telemetry_reviewlabel",
+    "telemetry_maskingsettings",
+    "telemetry_retentionsettings",
 )
 """Tables without an age: lists of what is yet to be done, and settings."""
 

@@ -32,6 +32,8 @@ PLAIN = (
     "telemetry_reviewrule",
     "telemetry_reviewlabel",
     "telemetry_tracenote",
+    "telemetry_maskingsettings",
+    "telemetry_retentionsettings",
     "telemetry_intakerefusal",
     "telemetry_intakehour",
     "telemetry_intakerejection",
