@@ -192,8 +192,9 @@ def mark_open(cursor: CursorWrapper, traces: Targets) -> None:
 def settle_stored(spans: Sequence[SpanRecord], marked: Targets) -> None:
     """Settle what the commit of these spans may have changed. A failure is left to the schedule, and logged."""
     try:
-        targets = marked | _concerned(spans, marked)
-        targets = _without_long_ones(targets) if targets else targets
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            cursor.execute(BY_KEY)
+            targets = _without_long_ones(cursor, marked | _concerned(cursor, spans, marked))
         if targets:
             settle_traces(targets)
     except Exception:
@@ -201,35 +202,31 @@ def settle_stored(spans: Sequence[SpanRecord], marked: Targets) -> None:
         log.exception("settling traces failed")
 
 
-def _without_long_ones(targets: Targets) -> Targets:
+def _without_long_ones(cursor: CursorWrapper, targets: Targets) -> Targets:
     """The traces but those of very many spans, which are left to the schedule."""
+    if not targets:
+        return {}
     times = list(targets.values())
     size = MOST_SPANS_AT_ONCE + 1
-    with connection.cursor() as cursor:
-        bounds = [min(times) - LONGEST_TRACE, max(times) + LONGEST_TRACE]
-        cursor.execute(DEFER, [*_columns(targets), times_array(times), *bounds, size, size])
-        long_ones = {(project_id, bytes(trace_id)) for project_id, trace_id in cursor.fetchall()}
+    bounds = [min(times) - LONGEST_TRACE, max(times) + LONGEST_TRACE]
+    cursor.execute(DEFER, [*_columns(targets), times_array(times), *bounds, size, size])
+    long_ones = {(project_id, bytes(trace_id)) for project_id, trace_id in cursor.fetchall()}
     return {key: at for key, at in targets.items() if key not in long_ones}
 
 
-def _concerned(spans: Sequence[SpanRecord], marked: Targets) -> Targets:
-    """Open traces of the batch, and traces elsewhere that may tell of the same calls as its spans do."""
+def _concerned(cursor: CursorWrapper, spans: Sequence[SpanRecord], marked: Targets) -> Targets:
+    """Open traces of the batch, and traces elsewhere that may tell of the same calls as its spans do; now marked."""
     own = {(span.project_id, span.trace_id): span.started_at for span in spans}
     unmarked = {key: at for key, at in own.items() if key not in marked}
     found: Targets = {}
-    with connection.cursor() as cursor:
-        if unmarked:
-            cursor.execute(OPEN, _columns(unmarked))
-            found = {(project_id, bytes(trace_id)): around for project_id, trace_id, around in cursor.fetchall()}
-        twins = _twins(cursor, spans)
-    if twins:
-        with_twins = {(project_id, trace_id) for project_id, trace_id, _at in twins.values()}
-        found |= {key: own[key] for key in with_twins}
-        found |= {key: at for key, (_project, _trace, at) in twins.items()}
+    if unmarked:
+        cursor.execute(OPEN, _columns(unmarked))
+        found = {(project_id, bytes(trace_id)): around for project_id, trace_id, around in cursor.fetchall()}
+    for key, (project_id, trace_id, at) in _twins(cursor, spans).items():
+        found[key] = at
+        found[project_id, trace_id] = own[project_id, trace_id]
     newly = {key: at for key, at in found.items() if key not in marked}
-    if newly:
-        with transaction.atomic(), connection.cursor() as cursor:
-            mark_open(cursor, newly)
+    mark_open(cursor, newly)
     return newly
 
 
