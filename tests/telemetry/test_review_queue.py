@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -77,6 +80,28 @@ def test_copies_the_span_that_was_flagged(intake: Intake, project: Project) -> N
     assert (item.input, item.output, item.name) == ("two", "2", "second")
     assert item.started_at is not None
     assert item.started_at.isoformat() == second["started_at"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_copies_messages_that_came_as_log_records(intake: Intake, project: Project) -> None:
+    root = make_span(kind="agent", trace_id=TRACE, name="desk")
+    call = make_span(trace_id=TRACE, parent_span_id=root["span_id"], name="chat")
+    intake.post([root, call])
+    ids = {"traceId": TRACE, "spanId": call["span_id"], "timeUnixNano": str(int(time.time() * 1e9))}
+    said = {"key": "content", "value": {"stringValue": "There."}}
+    answer = {"kvlistValue": {"values": [{"key": "message", "value": {"kvlistValue": {"values": [said]}}}]}}
+    asked = {"kvlistValue": {"values": [{"key": "content", "value": {"stringValue": "Where?"}}]}}
+    records = [
+        {**ids, "eventName": "gen_ai.user.message", "body": asked},
+        {**ids, "eventName": "gen_ai.choice", "body": answer},
+    ]
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    key = {"Authorization": f"Bearer {intake.key}"}
+    assert intake.client.post("/v1/logs", json=body, headers=key).status_code == 200
+    item = flag(project)
+    assert (item.name, item.input_is_json, item.output_is_json) == ("chat", True, True)
+    assert "Where?" in str(item.input)
+    assert "There." in str(item.output)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -262,6 +287,28 @@ def test_leads_to_the_longest_waiting_item_and_on_to_the_next(project: Project, 
     answer = alice_client.post(answer["Location"], {"verdict": "bad", "failure_label": "incomplete"})
     assert answer["Location"] == f"/p/{project.slug}/review"
     assert list(ReviewItem.objects.order_by("pk").values_list("verdict", flat=True)) == ["good", "bad"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_shows_what_users_said_of_it(intake: Intake, project: Project, alice: User) -> None:
+    span = make_span(trace_id=TRACE, input="Where?", output="There.")
+    score = {"name": "thumbs", "value": 0, "trace_id": TRACE, "comment": "It is not there."}
+    body = json.dumps({"spans": [span], "scores": [score]}).encode()
+    assert intake.send(body).json()["rejected"] == []
+    page = page_client(alice).get(f"/p/{project.slug}/review/{flag(project).uuid}").content.decode()
+    assert "It is not there." in page
+    assert "Where?" in page
+
+
+def test_leads_back_and_forth_through_a_long_queue(project: Project, alice_client: Client) -> None:
+    items = [flag(project, trace_number(number), minutes=number) for number in range(120)]
+    base = f"/p/{project.slug}/review"
+    for place in (0, 1, 49, 50, 51, 118, 119):
+        page = alice_client.get(f"{base}/{items[place].uuid}").content.decode()
+        links = dict(re.findall(r'href="([^"]*)" hx-get="[^"]*" data-key="([jk])"', page))
+        there = {key: url for url, key in links.items()}
+        assert there["j"] == f"{base}/{items[(place + 1) % 120].uuid}", place
+        assert there.get("k") == (f"{base}/{items[place - 1].uuid}" if place else None), place
 
 
 def test_keeps_the_filters_on_the_way(project: Project, alice_client: Client) -> None:

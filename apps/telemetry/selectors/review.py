@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.core.errors import DomainError, NotFound
 from apps.telemetry.models import ReviewItem, ReviewRule, TraceNote
+from apps.telemetry.selectors.log_content import add_log_content
+from apps.telemetry.selectors.spans import read_rows
 
 LONGEST_TRACE = timedelta(days=1)
 """How far from a known time of it the spans of a trace are looked for."""
@@ -74,9 +76,10 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueChoices:
-    """What the items can be narrowed to, and what can have gone wrong."""
+class QueueState:
+    """How far the work is, what the items can be narrowed to, and what can have gone wrong."""
 
+    progress: Progress
     reasons: list[str]
     features: list[str]
     labels: list[str]
@@ -160,38 +163,43 @@ def count_waiting(project_id: int) -> int:
     return ReviewItem.objects.filter(project_id=project_id, status__in=ReviewItem.WAITING).count()
 
 
-def progress(project_id: int, *, since: datetime) -> Progress:
-    """How much waits and how much was done since then."""
-    done = Q(decided_at__gte=since)
-    waits = Q(status__in=ReviewItem.WAITING)
-    found = ReviewItem.objects.filter(Q(project_id=project_id) & (done | waits)).aggregate(
-        waiting=Count("pk", filter=waits), done=Count("pk", filter=done)
-    )
-    return Progress(**found)
-
-
-CHOICES = """
+STATE = """
 (SELECT 'reason', reason FROM telemetry_reviewitem WHERE project_id = %(project)s GROUP BY reason LIMIT %(most)s)
 UNION ALL
 (SELECT 'feature', feature FROM telemetry_reviewitem
  WHERE project_id = %(project)s AND feature <> '' GROUP BY feature LIMIT %(most)s)
 UNION ALL
 (SELECT 'label', name FROM telemetry_reviewlabel WHERE project_id = %(project)s LIMIT %(most)s)
+UNION ALL
+SELECT 'waiting', count(*)::text FROM telemetry_reviewitem
+WHERE project_id = %(project)s AND status IN ('open', 'in_review')
+UNION ALL
+SELECT 'done', count(*)::text FROM telemetry_reviewitem
+WHERE project_id = %(project)s AND decided_at >= %(since)s
 """
 
 
-def choices(project_id: int) -> QueueChoices:
-    """Every reason and feature that items of the project have, and its kinds of failure: its own, then usual ones."""
+def state(project_id: int, *, since: datetime) -> QueueState:
+    """How much waits and how much was done since then; every reason and feature that items of the project have, and its
+    kinds of failure, its own before the usual ones."""
     with connection.cursor() as cursor:
-        cursor.execute(CHOICES, {"project": project_id, "most": CHOICES_AT_MOST})
+        cursor.execute(STATE, {"project": project_id, "most": CHOICES_AT_MOST, "since": since})
         found = cursor.fetchall()
     values = {name: sorted(value for kind, value in found if kind == name) for name in ("reason", "feature", "label")}
     own = values["label"]
-    return QueueChoices(
+    counts = {kind: int(value) for kind, value in found if kind in {"waiting", "done"}}
+    return QueueState(
+        progress=Progress(**counts),
         reasons=values["reason"],
         features=values["feature"],
         labels=[*own, *(label for label in USUAL_LABELS if label not in own)],
     )
+
+
+def reasons(project_id: int) -> list[str]:
+    """Reasons that were given before, for whoever gives one."""
+    given = ReviewItem.objects.filter(project_id=project_id).order_by("reason").values_list("reason", flat=True)
+    return list(given.distinct()[:CHOICES_AT_MOST])
 
 
 def rules(project_id: int) -> list[ReviewRule]:
@@ -298,7 +306,40 @@ def snapshot(project_id: int, trace_id: bytes, span_id: bytes, *, at: datetime |
     if row is None:
         return None
     *fields, first = row
-    return Snapshot(*fields) if span_id else Snapshot(first, *fields[1:])
+    found = Snapshot(*fields) if span_id else Snapshot(first, *fields[1:])
+    if found.input is None and found.output is None:
+        return _with_log_content(found, project_id, values, BOUNDS if at is not None else "")
+    return found
+
+
+LIKELY = """
+SELECT started_at, trace_id, span_id FROM telemetry_span AS span
+WHERE span.project_id = %(project)s AND span.trace_id = %(trace)s {bounds}
+  AND (span.span_id = %(span)s OR %(span)s = ''::bytea AND span.kind = 'llm')
+ORDER BY started_at DESC LIMIT 20
+"""
+
+
+def _with_log_content(found: Snapshot, project_id: int, values: dict[str, Any], bounds: str) -> Snapshot:
+    """The copy with the messages that came apart from the span, as log records; of a trace's latest call with some."""
+    with connection.cursor() as cursor:
+        cursor.execute(LIKELY.format(bounds=bounds), values)
+        places = [(at, bytes(trace), bytes(span)) for at, trace, span in cursor.fetchall()]
+    views = read_rows(project_id, places)
+    add_log_content(project_id, views)
+    view = next((view for view in views if view.has_log_content), None)
+    if view is None:
+        return found
+    return replace(
+        found,
+        name=view.name,
+        kind=view.kind,
+        model=view.model or found.model,
+        input=json.dumps(view.input, ensure_ascii=False) if view.input is not None else None,
+        output=json.dumps(view.output, ensure_ascii=False) if view.output is not None else None,
+        input_is_json=True,
+        output_is_json=True,
+    )
 
 
 def _has_span(cursor: Any, values: dict[str, Any], at: datetime | None) -> bool:

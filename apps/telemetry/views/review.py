@@ -29,7 +29,8 @@ from apps.telemetry.models import ReviewItem
 from apps.telemetry.review_forms import DecisionForm, FlagForm, NoteForm, RuleForm
 from apps.telemetry.selectors import review as selectors
 from apps.telemetry.selectors.lookup import start_of_trace
-from apps.telemetry.selectors.review import WAITING, QueueChoices, QueueFilter
+from apps.telemetry.selectors.review import WAITING, QueueFilter, QueueState
+from apps.telemetry.selectors.scores import scores_of_trace
 from apps.telemetry.services import review as services
 from apps.telemetry.services import review_rules
 
@@ -195,7 +196,7 @@ def _shown(
     queue = _queue(request, project, item)
     context = {
         **queue,
-        **(_case(request, project, item, queue["items"]) if item else {}),
+        **(_case(request, project, item, queue) if item else {}),
         "item": item,
         "form": form or DecisionForm(initial=_decided(item)),
         "note": note or NoteForm(),
@@ -217,23 +218,23 @@ def _queue(request: ProjectRequest, project: Project, item: ReviewItem | None) -
     """The list, how far the day's work is, and what the list can be narrowed to."""
     now = clock.now()
     matching = _filter(request)
-    progress = selectors.progress(project.pk, since=_midnight(project, now))
+    state = selectors.state(project.pk, since=_midnight(project, now))
     cursor = request.GET.get("cursor")
     # A long queue is shown from the open item on, a short one whole.
-    start = item if item is not None and item.is_waiting and progress.waiting > PAGE_SIZE else None
+    start = item if item is not None and item.is_waiting and state.progress.waiting > PAGE_SIZE else None
     try:
         page = selectors.queue(project.pk, matching, limit=PAGE_SIZE, cursor=cursor, start=start)
     except selectors.BadCursor:
         page = selectors.queue(project.pk, matching, limit=PAGE_SIZE, start=start)
-    known = selectors.choices(project.pk)
     return {
         "project": project,
         "now": now,
         "items": page.items,
         "next_cursor": page.next_cursor,
-        "progress": progress,
-        "filters": _choices(request, known, matching),
-        "labels": known.labels,
+        "is_whole": start is None and not cursor and page.next_cursor is None,
+        "progress": state.progress,
+        "filters": _choices(request, state, matching),
+        "labels": state.labels,
         "is_filtered": any(request.GET.get(name) for name in FILTERS),
         "kept": _address(request, project).partition("?")[2],
     }
@@ -245,7 +246,7 @@ def _midnight(project: Project, now: datetime) -> datetime:
     return here.replace(hour=0, minute=0, second=0, microsecond=0) if here.tzinfo else floor_day(now)
 
 
-def _choices(request: ProjectRequest, known: QueueChoices, matching: QueueFilter) -> list[Choice]:
+def _choices(request: ProjectRequest, known: QueueState, matching: QueueFilter) -> list[Choice]:
     status = request.GET.get("status") or WAITING
     names = {WAITING: _("Waiting"), "all": _("Every status"), **_capitals(dict(ReviewItem.Status.choices))}
     return [
@@ -280,14 +281,16 @@ def _plain_choice(name: str, label: str, every: str, values: list[str], chosen: 
     return Choice(name=name, label=label, every=every, is_set=chosen is not None, options=options)
 
 
-def _case(request: ProjectRequest, project: Project, item: ReviewItem, listed: Sequence[ReviewItem]) -> dict[str, Any]:
+def _case(request: ProjectRequest, project: Project, item: ReviewItem, queue: dict[str, Any]) -> dict[str, Any]:
     """What the reviewer looks at, and the way to its neighbors in the list."""
     asked = selectors.content(item.input, item.input_is_json)
     answered = selectors.content(item.output, item.output_is_json)
-    before, behind = _neighbors(request, project, item, listed)
+    before, behind = _neighbors(request, project, item, queue["items"], is_whole=queue["is_whole"])
+    judged = scores_of_trace(project.pk, item.trace_hex)
     return {
         "talk": conversation.read(asked, answered, kind=item.kind),
         "notes": selectors.notes_of_trace(project.pk, bytes(item.trace_id)),
+        "scores": [score for score in judged if score.source != services.SCORE],
         "next_url": _address(request, project, behind) if behind else "",
         "previous_url": _address(request, project, before) if before else "",
         "is_mine": item.status == ReviewItem.Status.IN_REVIEW and item.assignee_id == request.user.pk,
@@ -295,15 +298,18 @@ def _case(request: ProjectRequest, project: Project, item: ReviewItem, listed: S
 
 
 def _neighbors(
-    request: ProjectRequest, project: Project, item: ReviewItem, listed: Sequence[ReviewItem]
+    request: ProjectRequest, project: Project, item: ReviewItem, listed: Sequence[ReviewItem], *, is_whole: bool
 ) -> tuple[UUID | None, UUID | None]:
     """The items before and behind this one; asked for only where the list does not show them."""
     matching = _filter(request)
     place = next((number for number, each in enumerate(listed) if each.pk == item.pk), None)
-    before = listed[place - 1].uuid if place else selectors.previous_item(project.pk, matching, item)
-    if place is not None and place + 1 < len(listed):
-        return before, listed[place + 1].uuid
-    return before, selectors.next_item(project.pk, matching, item)
+    if place is None or not is_whole:
+        before = listed[place - 1].uuid if place else selectors.previous_item(project.pk, matching, item)
+        has_next = place is not None and place + 1 < len(listed)
+        behind = listed[place + 1].uuid if place is not None and has_next else None
+        return before, behind or selectors.next_item(project.pk, matching, item)
+    others = [each.uuid for each in (*listed[place + 1 :], *listed[:place])]
+    return listed[place - 1].uuid if place else None, others[0] if others else None
 
 
 # --- Beside a trace -----------------------------------------------------------------------------------------
@@ -340,7 +346,7 @@ def trace_review(request: ProjectRequest, project: Project, trace_id: str) -> Ht
         "notes": notes,
         "flag": flag,
         "note": note,
-        "reasons": selectors.choices(project.pk).reasons,
+        "reasons": selectors.reasons(project.pk),
         "may_decide": request.membership.rank.allows(Role.EDITOR),
         "url": request.get_full_path(),
     }
