@@ -16,6 +16,7 @@ import msgspec
 from django.db.backends.utils import CursorWrapper
 
 from apps.core.clock import floor_hour
+from apps.telemetry.log_content import LogRecord, assemble
 from apps.telemetry.scoring import TASK_COMPLETION
 from apps.telemetry.trace_facts import (
     FACT_KINDS,
@@ -44,6 +45,9 @@ MOST_SPANS = 20_000
 LOCK_KEY = 0x50574654  # with the project's number, one writer of facts of a project at a time
 
 Row = tuple[Any, ...]
+Contents = dict[bytes, dict[bytes, Content]]
+"""Contents by trace and span."""
+
 Key = tuple[bytes, bytes, datetime]
 
 LOCK = "SELECT pg_advisory_xact_lock(%s, hashint8(%s))"
@@ -75,6 +79,11 @@ LATERAL (
   FROM telemetry_payload
   WHERE project_id = %s AND trace_id = wanted.trace AND span_id = wanted.span AND started_at = wanted.at OFFSET 0
 ) AS held
+"""
+LOGGED = """
+SELECT trace_id, span_id, event_name, at, body, attributes FROM telemetry_logpart
+WHERE project_id = %s AND trace_id = ANY (%s) AND span_id = ANY (%s) AND at >= %s AND at < %s
+ORDER BY at, digest LIMIT 10000
 """
 COMPLETIONS = """
 SELECT trace_id, span_id, value, label FROM telemetry_score
@@ -201,7 +210,7 @@ def _judged(cursor: CursorWrapper, project_id: int, ids: list[bytes]) -> dict[by
     return found
 
 
-def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) -> dict[bytes, dict[bytes, Content]]:
+def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) -> Contents:
     """What facts need of the payloads, by trace and span."""
     keys: list[tuple[bytes, bytes, datetime, str]] = []
     for trace_id, tree in trees.items():
@@ -211,7 +220,7 @@ def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) 
     if not keys:
         return {}
     cursor.execute(CONTENTS, [*map(list, zip(*keys, strict=True)), project_id])
-    found: dict[bytes, dict[bytes, Content]] = {}
+    found: Contents = {}
     for trace_id, span_id, output, documents, attributes, arguments in cursor.fetchall():
         content = found.setdefault(bytes(trace_id), {}).setdefault(bytes(span_id), Content())
         content.output = output if output is not None else content.output
@@ -219,7 +228,31 @@ def _contents(cursor: CursorWrapper, project_id: int, trees: dict[bytes, Tree]) 
         given = _loaded(attributes) if attributes else None
         content.attributes = given if isinstance(given, dict) else content.attributes
         content.arguments = arguments if arguments is not None else content.arguments
+    silent = [key[:3] for key in keys if key[3] == "output" and not _has_output(found, key)]
+    if silent:
+        _add_logged(cursor, project_id, silent, found)
     return found
+
+
+def _has_output(found: Contents, key: tuple[bytes, bytes, datetime, str]) -> bool:
+    content = found.get(key[0], {}).get(key[1])
+    return content is not None and content.output is not None
+
+
+def _add_logged(cursor: CursorWrapper, project_id: int, keys: Sequence[Key], found: Contents) -> None:
+    """Give these spans the answers that came as log records."""
+    traces, spans, starts = (list(column) for column in zip(*keys, strict=True))
+    bounds = (min(starts) - LONGEST_TRACE, max(starts) + LONGEST_TRACE)
+    cursor.execute(LOGGED, [project_id, traces, spans, *bounds])
+    records: dict[tuple[bytes, bytes], list[LogRecord]] = {}
+    for trace_id, span_id, name, at, body, attributes in cursor.fetchall():
+        given = _loaded(attributes) if attributes else None
+        record = LogRecord(name, at, _loaded(body) if body else None, given if isinstance(given, dict) else {})
+        records.setdefault((bytes(trace_id), bytes(span_id)), []).append(record)
+    for (trace_id, span_id), several in records.items():
+        output = assemble(several).output
+        if output:
+            found.setdefault(trace_id, {}).setdefault(span_id, Content()).output = json.dumps(output)
 
 
 def _documents(text: str) -> list[dict[str, Any]] | None:
