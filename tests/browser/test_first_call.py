@@ -98,7 +98,7 @@ def test_leads_from_the_first_call_to_its_trace(product: str, visit: Page) -> No
     expect(visit.locator("#palette-found a")).to_contain_text("support-answers")
     visit.keyboard.press("Escape")
     visit.click(".tabs >> text=Raw")
-    expect(visit.locator(".code pre")).to_contain_text('"input_tokens": 812')
+    expect(visit.locator("#span .code pre").first).to_contain_text('"input_tokens": 812')
 
 
 def test_rests_while_nobody_looks(product: str, visit: Page) -> None:
