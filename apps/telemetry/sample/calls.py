@@ -21,6 +21,7 @@ from apps.telemetry.sample.scenery import (
     choose_scene,
     is_bad,
 )
+from apps.telemetry.sample.scores import scores_of
 from apps.telemetry.sample.steps import look_up, tool_runs
 from apps.telemetry.sample.trace import RealCall, real_calls
 
@@ -58,6 +59,10 @@ class Sample:
     def spans(self, first: int, last: int) -> list[Span]:
         """The native spans of the calls from number `first` up to, not including, `last`; 0 is the newest."""
         return [span for dealt in self._dealt[first:last] for span in _spans(dealt)]
+
+    def scores(self, first: int, last: int) -> list[dict[str, Any]]:
+        """The native scores of the answers of these calls."""
+        return [score for dealt in self._dealt[first:last] for score in scores_of(list(_spans(dealt)), self.end)]
 
 
 def _deal(call: RealCall, calendar: Calendar, bad: date) -> Dealt:

@@ -20,7 +20,7 @@ from apps.projects import audit
 from apps.projects import services as projects
 from apps.projects.models import Project
 from apps.projects.types import Actor
-from apps.telemetry import wire
+from apps.telemetry import scoring, wire
 from apps.telemetry.models import SampleLoad
 from apps.telemetry.sample.calls import Sample
 from apps.telemetry.sample.trace import real_calls
@@ -34,7 +34,7 @@ LOAD_JOB = "telemetry.load_sample"
 CLIENT = "sample data"
 NAME = "Sample: Fernhill Outdoor"
 CALLS_PER_PART = 1_000
-MAX_SPANS_PER_PART = 5 * CALLS_PER_PART
+MAX_ITEMS_PER_PART = 12 * CALLS_PER_PART
 LEASE = timedelta(minutes=1)
 
 _encode = msgspec.json.Encoder().encode
@@ -106,24 +106,29 @@ def _store_part(load: SampleLoad, now: datetime) -> None:
 
 def _part(load: SampleLoad, first: int, last: int, now: datetime) -> Batch:
     """Some calls of the sample with their spans, read like any request."""
-    body = wire.read_body(_encode({"spans": _sample(load.ends_at).spans(first, last)}), max_items=MAX_SPANS_PER_PART)
+    sample = _sample(load.ends_at)
+    told = {"spans": sample.spans(first, last), "scores": sample.scores(first, last)}
+    body = wire.read_body(_encode(told), max_items=MAX_ITEMS_PER_PART)
     spans, positions, rejected = wire.read_spans(
         body.spans,
         project_id=load.pk,
         received_at=now,
         keep_since=now - timedelta(days=load.project.retention_days),
     )
-    if rejected:
-        raise SampleRefused(f"calls {first} to {last}: {rejected[0]}")
+    scores = scoring.read_scores(body.scores, project_id=load.pk, received_at=now)
+    refused = [*rejected, *scores.rejected]
+    if refused:
+        raise SampleRefused(f"calls {first} to {last}: {refused[0]}")
     return Batch(
         project_id=load.pk,
         key_id=None,
         client=CLIENT,
         received_at=now,
-        received=len(spans),
+        received=len(spans) + len(scores.records),
         spans=spans,
         positions=positions,
         rejected=[],
+        scores=scores.records,
     )
 
 
