@@ -155,10 +155,20 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
+def _status(request: ProjectRequest) -> str:
+    """The status that is chosen: one of STATUSES."""
+    status = request.GET.get("status", "")
+    return status if status in STATUSES else WAITING
+
+
+def _status_names() -> dict[str, str]:
+    names = {value: str(label).capitalize() for value, label in ReviewItem.Status.choices}
+    return {WAITING: _("Waiting"), "all": _("Every status"), **names}
+
+
 def _filter(request: ProjectRequest) -> QueueFilter:
     params = request.GET
-    status = params.get("status") or WAITING
-    status = status if status in STATUSES else WAITING
+    status = _status(request)
     return QueueFilter(
         status=None if status == "all" else status,
         assignee=request.user.pk if params.get("assignee") == "me" else None,
@@ -230,6 +240,8 @@ def _queue(request: ProjectRequest, project: Project, item: ReviewItem | None) -
         "project": project,
         "now": now,
         "items": page.items,
+        "list_title": _status_names()[_status(request)],
+        "has_waiting": any(each.is_waiting for each in page.items),
         "next_cursor": page.next_cursor,
         "is_whole": start is None and not cursor and page.next_cursor is None,
         "progress": state.progress,
@@ -247,8 +259,7 @@ def _midnight(project: Project, now: datetime) -> datetime:
 
 
 def _choices(request: ProjectRequest, known: QueueState, matching: QueueFilter) -> list[Choice]:
-    status = request.GET.get("status") or WAITING
-    names = {WAITING: _("Waiting"), "all": _("Every status"), **_capitals(dict(ReviewItem.Status.choices))}
+    status, names = _status(request), _status_names()
     return [
         Choice(
             name="status",
@@ -269,10 +280,6 @@ def _choices(request: ProjectRequest, known: QueueState, matching: QueueFilter) 
         _plain_choice("reason", _("Reason"), _("Every reason"), known.reasons, matching.reason),
         _plain_choice("feature", _("Feature"), _("Every feature"), known.features, matching.feature),
     ]
-
-
-def _capitals(words: dict[str, Any]) -> dict[str, str]:
-    return {value: str(label).capitalize() for value, label in words.items()}
 
 
 def _plain_choice(name: str, label: str, every: str, values: list[str], chosen: str | None) -> Choice:
