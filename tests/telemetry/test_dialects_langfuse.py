@@ -146,3 +146,13 @@ def test_usage_objects_mean_what_their_provider_means(said: Any, tokens: tuple[i
 @pytest.mark.parametrize("said", [{}, None, "none", [], {"prompt_tokens": 0, "completion_tokens": 0}, {"input": "x"}])
 def test_usage_that_counts_nothing_says_nothing(said: Any) -> None:
     assert usage.fields(said) == {}
+
+
+def test_a_stream_without_an_end_broke_off() -> None:
+    said: dict[str, Any] = {"name": "OpenAI-generation", "observation__output": "One, "}
+    said["observation__completion_start_time"] = '"2026-11-23T08:12:36.250Z"'
+    broken = observe("generation", **said)
+    assert (broken.status, broken.finish_reason) == ("error", "error")
+    assert observe("generation", observation__metadata__finish_reason="stop", **said).status == "ok"
+    assert observe("generation", observation__usage_details='{"input_tokens": 9}', **said).status == "ok"
+    assert observe("generation", **said | {"name": "my own"}).status == "ok"

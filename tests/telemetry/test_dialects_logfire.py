@@ -114,3 +114,13 @@ def test_openlit_says_a_first_token_of_every_call() -> None:
     plain = read(make_otlp_span({**said, "gen_ai.request.is_stream": False}))
     assert (plain.ttft_ms, plain.streamed, plain.cost_usd) == (None, False, Decimal("0.001"))
     assert read(make_otlp_span({**said, "gen_ai.request.is_stream": True})).ttft_ms == 250.0
+
+
+def test_a_stream_without_an_end_broke_off() -> None:
+    broken = read_logfire("log", {**CHAT, "gen_ai.output.messages": ANSWER, "duration": 0.1})
+    assert (broken.status, broken.finish_reason) == ("error", "error")
+    ended = ANSWER.replace("}]}]", '}], "finish_reason": "stop"}]')
+    found = read_logfire("log", {**CHAT, "gen_ai.output.messages": ended, "duration": 0.1})
+    assert (found.status, found.finish_reason) == ("ok", "stop")
+    counted = {"gen_ai.output.messages": ANSWER, "gen_ai.usage.input_tokens": 158}
+    assert read_logfire("log", {**CHAT, **counted, "duration": 0.1}).status == "ok"

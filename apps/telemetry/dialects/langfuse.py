@@ -26,6 +26,8 @@ KINDS = {
     "guardrail": "chain",
 }
 OBSERVATION = "langfuse.observation."
+OPENAI = "OpenAI-generation"
+"""The name of a call by Langfuse's wrapper of the OpenAI client, unless the caller gave another."""
 
 
 def environment(value: Any) -> str | None:
@@ -60,8 +62,21 @@ def _level(value: Any) -> str | None:
     return "error" if to.unquoted(value) == "ERROR" else None
 
 
+def _broke_off(draft: Draft) -> bool:
+    """True for a stream of the OpenAI wrapper that has neither a reason for its end, as every stream that ended has,
+    nor usage, as answers of the Responses API have."""
+    return (
+        draft.span.name == OPENAI
+        and draft.get("ttft_at") is not None
+        and draft.get("finish_reason") is None
+        and draft.get("input_tokens") is None
+    )
+
+
 def _finish(draft: Draft) -> None:
     kind = draft.kind
+    if kind == "llm" and _broke_off(draft):
+        draft.fields |= {"finish_reason": "error", "status": "error"}
     if draft.span.status_code == 2 and draft.get("request_model") is None:
         # A call that failed has no answer, so what is named is the model that was asked.
         model = draft.get("response_model")

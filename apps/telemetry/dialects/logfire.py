@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.telemetry.dialects import converting as to
 from apps.telemetry.dialects import usage
+from apps.telemetry.dialects.content import finish_of
 from apps.telemetry.dialects.table import Dialect, Draft, Several, Source
 from apps.telemetry.types import CALL_KINDS
 
@@ -84,10 +85,23 @@ def _finish_call(draft: Draft, said: str | None) -> None:
         if length is not None:
             draft.fields["latency_ms"] = length
         draft.fields["streamed"] = True
+        if _broke_off(draft):
+            draft.fields |= {"finish_reason": "error", "status": "error"}
     elif draft.kind == "llm" and draft.span.status_code != 2 and not _answered(draft):
         draft.repeats = True
         draft.fields["streamed"] = True
         draft.set("response_model", None)
+
+
+def _broke_off(draft: Draft) -> bool:
+    """True for a stream whose messages have no reason for their end, as those of every stream that ended have, nor
+    usage, as answers of the Responses API have. Older versions send no messages in this form."""
+    return (
+        "gen_ai.output.messages" in draft.attributes
+        and draft.get("finish_reason") is None
+        and draft.get("input_tokens") is None
+        and finish_of(draft.get("output"), streamed=False) is None
+    )
 
 
 def _answered(draft: Draft) -> bool:
