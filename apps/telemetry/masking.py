@@ -43,7 +43,7 @@ MAX_OWN_RULES = 20
 MAX_PATTERN_CHARS = 500
 RULE_NAME = re.compile(r"[a-z0-9][a-z0-9 _-]{0,31}")
 
-LIMITS = {"name": 512, "error_message": 8_192}
+LIMITS = {"name": 512, "error_message": 8_192, "label": 256}
 
 encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
@@ -313,13 +313,17 @@ class Masker:
     def _score(self, score: Any) -> None:
         if score.comment:
             score.comment = self._text(score.comment, set())
+        if score.label:
+            score.label = self._short("label", score.label, set())
         if self.rules.hashes_users and score.user_id:
             score.user_id = self.hashed_user(score.user_id)
 
     def _rejection(self, item: Rejection) -> Rejection:
         """What is kept of a refused item shows no more than a stored one would."""
         sample = item.sample if self.rules.capture == CAPTURE_ON and not self.rules.hashes_users else ""
-        return msgspec.structs.replace(item, sample=self._text(sample, set()) if sample else "")
+        return msgspec.structs.replace(
+            item, sample=self._text(sample, set()) if sample else "", message=self._text(item.message, set())
+        )
 
     # --- Values -----------------------------------------------------------------------------------------------------
 

@@ -317,8 +317,31 @@ def test_masks_what_comes_by_other_doors(intake: Intake, masked: Any, project: P
     assert answer.status_code == 200, answer.content
     assert len(rows("SELECT * FROM telemetry_span")) == 2
     assert len(rows("SELECT * FROM telemetry_logpart")) == 1
-    assert rows("SELECT comment FROM telemetry_score") == [("ask [email]",)]
+    assert rows("SELECT comment, label FROM telemetry_score") == [("ask [email]", "down")]
+    label = {"trace_id": span["trace_id"], "name": "answered_by", "label": SECRET}
+    assert client.post("/api/v1/scores", label, content_type="application/json", headers=headers).status_code == 200
     assert "bob@" not in _everything()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("capture", ["off", "hashed"])
+def test_keeps_no_content_of_logs_and_refused_items(intake: Intake, masked: Any, capture: str) -> None:
+    masked(kinds=[], capture=capture)
+    record = {
+        "timeUnixNano": str(int(time.time() * 10**9)),
+        "traceId": "1" * 32,
+        "spanId": "2" * 16,
+        "eventName": "gen_ai.user.message",
+        "body": {"kvlistValue": {"values": [{"key": "content", "value": {"stringValue": "the whole story"}}]}},
+    }
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
+    answer = intake.client.post("/v1/logs", json=logs, headers={"Authorization": f"Bearer {intake.key}"})
+    assert answer.status_code == 200
+    refused = intake.post([{"name": "no ids", "input": "the whole story"}])
+    assert len(refused.json()["rejected"]) == 1
+    assert len(rows("SELECT * FROM telemetry_logpart")) == 1
+    assert rows("SELECT sample FROM telemetry_intakerejection") == [("",)]
+    assert "story" not in _everything()
 
 
 @pytest.mark.django_db(transaction=True)
