@@ -364,3 +364,19 @@ def test_scores_and_flags_narrow(send: Send, project: Project) -> None:
     assert found(project, score=read_score("thumbs=1")) == {"liked"}
     assert found(project, score=read_score("other=1")) == set()
     assert found(project, is_flagged=True) == set()
+
+
+def test_finds_rare_values_where_the_index_is_gone_with_the_texts(
+    send: Send, project: Project, digest: Digest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "PROBE", 2)
+    send(project, *(a_call(name="other", started_at=(NOW - DAY).isoformat()) for _ in range(5)))
+    send(project, a_call(name="old", tool_name="dig", started_at=(NOW - 5 * DAY).isoformat()))
+    digest()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM telemetry_search WHERE started_at < %s", [NOW - 3 * DAY])
+        cursor.execute(
+            "INSERT INTO telemetry_retentionsettings (project_id, payload_days, changed_at) VALUES (%s, 3, now())",
+            [project.pk],
+        )
+    assert found(project, tool_name="dig") == {"old"}

@@ -97,8 +97,13 @@ def hauls(look: Look) -> Iterator[Haul]:
     rest = replace(look, end=probe.since)
     if matching.score is not None or matching.is_flagged:
         yield _by_traces(rest)
-    elif marks or matching.text is not None:
+    elif matching.text is not None:
         yield from _by_index(rest, marks)
+    elif marks:
+        since = min(max(rest.start, search.indexed_since(rest.project_id)), rest.end)
+        yield from _by_index(replace(rest, start=since), marks)
+        if since > rest.start:
+            yield from _by_time(replace(rest, end=since))
     else:
         yield from _by_time(rest)
 

@@ -11,7 +11,7 @@ reads those spans too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
@@ -143,6 +143,23 @@ def _size(number: int) -> int:
 def _sizes(least: int | None, most: int | None) -> range:
     last = LARGEST_SIZE if most is None else _size(most)
     return range(0 if least is None else _size(least), last + 1)
+
+
+# --- How far back -------------------------------------------------------------------------------------------
+
+
+INDEXED_SINCE = """
+SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - (payload_days - 1) * interval '1 day'
+FROM telemetry_retentionsettings WHERE project_id = %s AND payload_days IS NOT NULL
+"""
+
+
+def indexed_since(project_id: int) -> datetime:
+    """Since when the index holds the project's spans: its rows are deleted with the texts that they are made of."""
+    with connection.cursor() as cursor:
+        cursor.execute(INDEXED_SINCE, [project_id])
+        row = cursor.fetchone()
+    return row[0] if row else datetime.min.replace(tzinfo=UTC)
 
 
 # --- As PostgreSQL has it -----------------------------------------------------------------------------------
