@@ -101,6 +101,7 @@ def mean_chart(times: Sequence[datetime], name: Name, interval: Interval) -> cha
         series=[charts.Series(name.name, name.means)],
         unit=charts.PERCENT if name.is_share else PLAIN,
         from_zero=name.now.lowest is not None and name.now.lowest >= 0,
+        is_tall=True,
     )
 
 

@@ -24,5 +24,5 @@ def link(example: Example) -> str:
 
 def widget(example: Example) -> str:
     """Thumbs in a page of one's own; the token is that of the link."""
-    return f"""<script src="{example.address}/static/js/feedback.js"
+    return f"""<script src="{example.address}/feedback.js"
   data-token="TOKEN" data-comment defer></script>"""

@@ -56,6 +56,7 @@ urlpatterns = [
     path("api/v1/review-items/<uuid:item>/dismiss", review_api.DismissApi.as_view(), name="api_review_dismiss"),
     path("api/v1/traces/<str:trace_id>/notes", review_api.NotesApi.as_view(), name="api_trace_notes"),
     path("p/<slug:project>/traces/<str:trace_id>/scores", scores.trace_scores, name="trace_scores"),
+    path("feedback.js", feedback.feedback_script, name="feedback_script"),
     path("f/<str:token>", feedback.feedback_page, name="feedback"),
     path("api/v1/scores", scores_api.ScoresApi.as_view(), name="api_scores"),
     path("api/public/scores", foreign_scores.LangfuseScoresApi.as_view(), name="langfuse_scores"),

@@ -147,7 +147,7 @@ def test_teaches_before_the_first_score_and_turns_into_the_page(project: Project
     text = words(page.content.decode())
     assert "No score has arrived yet." in text
     assert "/api/v1/scores" in text
-    assert "/static/js/feedback.js" in page.content.decode()
+    assert "/feedback.js" in page.content.decode()
     assert f'hx-get="{path}' in page.content.decode()
     give(project, {"name": "thumbs", "value": 1})
     fragment = alice_client.get(path, headers={"HX-Request": "true"}).content.decode()

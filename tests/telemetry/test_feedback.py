@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -173,6 +174,14 @@ def test_the_page_asks_nothing_of_others_and_keeps_its_address_to_itself(key: Ap
     assert (page["Referrer-Policy"], page["Cache-Control"]) == ("no-referrer", "no-store")
     assert page["X-Robots-Tag"] == "noindex"
     assert not page.cookies
+
+
+def test_the_script_has_an_address_that_stays(db: None) -> None:
+    answer = Client().get("/feedback.js")
+    assert answer.status_code == 302
+    assert re.fullmatch(r"/static/js/feedback(\.[0-9a-f]+)?\.js", answer["Location"])
+    assert answer["Cache-Control"] == "public, max-age=3600"
+    assert not answer.cookies
 
 
 def test_a_token_holds_no_name_of_anybody_but_what_it_is_for(key: Api, project: Project) -> None:

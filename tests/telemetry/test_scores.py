@@ -234,6 +234,66 @@ def test_old_traces_are_found_by_the_job(intake: Intake, key: Api, project: Proj
     assert placed.get().feature == "support-answers"
 
 
+# --- OpenTelemetry ------------------------------------------------------------------------------------------
+
+
+def otlp_attributes(**values: Any) -> list[dict[str, Any]]:
+    """Attributes as OTLP's JSON has them."""
+    kinds = {str: "stringValue", float: "doubleValue", bool: "boolValue"}
+    return [{"key": key, "value": {kinds[type(value)]: value}} for key, value in values.items()]
+
+
+def evaluation(**more: Any) -> list[dict[str, Any]]:
+    """The attributes of an evaluation result."""
+    said = {"name": "relevance", "score.value": 1.0, "score.label": "true", "explanation": "On the point."} | more
+    return otlp_attributes(**{f"gen_ai.evaluation.{name}": value for name, value in said.items()})
+
+
+def send_otlp(intake: Intake, path: str, body: dict[str, Any]) -> None:
+    """Post a body to one of the doors of OpenTelemetry."""
+    answer = intake.client.post(path, json=body, headers={"Authorization": f"Bearer {intake.key}"})
+    assert answer.status_code == 200, answer.text
+    assert not answer.json().get("partialSuccess", {}).get("rejectedSpans")
+
+
+@pytest.mark.parametrize("is_log_first", [False, True])
+def test_an_evaluation_that_comes_as_event_and_as_log_is_one_score(
+    intake: Intake, reader: Api, is_log_first: bool
+) -> None:
+    trace, span, now = new_trace(), secrets.token_hex(8), int(datetime.now(UTC).timestamp() * 1e9)
+    event = {"name": "gen_ai.evaluation.result", "timeUnixNano": str(now), "attributes": evaluation()}
+    spans = [
+        {
+            "traceId": trace,
+            "spanId": span,
+            "name": "chat gpt-4o",
+            "startTimeUnixNano": str(now - 10**9),
+            "endTimeUnixNano": str(now),
+            "attributes": otlp_attributes(**{"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}),
+            "events": [event],
+        }
+    ]
+    record = {
+        "traceId": trace,
+        "spanId": span,
+        "timeUnixNano": str(now + 5_000_000),
+        "eventName": "gen_ai.evaluation.result",
+        "attributes": evaluation(),
+    }
+    bodies = [
+        ("/v1/traces", {"resourceSpans": [{"scopeSpans": [{"scope": {"name": "t"}, "spans": spans}]}]}),
+        ("/v1/logs", {"resourceLogs": [{"scopeLogs": [{"scope": {"name": "t"}, "logRecords": [record]}]}]}),
+    ]
+    for path, body in reversed(bodies) if is_log_first else bodies:
+        send_otlp(intake, path, body)
+    (score,) = reader.get(f"/api/v1/traces/{trace}").json()["scores"]
+    assert (score["name"], score["value"], score["label"], score["data_type"]) == ("relevance", 1.0, "true", "boolean")
+    assert (score["comment"], score["source"], score["span_id"]) == ("On the point.", "otel", span)
+    assert only_score().at == datetime.fromtimestamp(now // 1000 / 1e6, UTC)
+    digesting.digest(now=datetime.now(UTC))
+    assert only_score().model == "gpt-4o"
+
+
 # --- Doors --------------------------------------------------------------------------------------------------
 
 

@@ -11,12 +11,13 @@ from typing import Any
 from csp.decorators import csp_replace
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.permissions import token_page
+from apps.core.permissions import open_page, token_page
 from apps.telemetry.services import feedback
 from apps.telemetry.services.feedback import Link
 
@@ -32,6 +33,14 @@ POLICY = {
     "manifest-src": ["'none'"],
     "form-action": ["'self'"],
 }
+
+
+@open_page
+def feedback_script(request: HttpRequest) -> HttpResponse:
+    """The script that pages of others embed, at an address that stays when the script changes."""
+    response = HttpResponseRedirect(static("js/feedback.js"))
+    response["Cache-Control"] = "public, max-age=3600"
+    return response
 
 
 @token_page
