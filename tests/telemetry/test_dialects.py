@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.telemetry import conversation, wire
-from apps.telemetry.dialects import DIALECTS, LogReading, read, read_log
+from apps.telemetry.dialects import DIALECTS, LogReading, converting, read, read_log
 from apps.telemetry.reading import Reading, ScoreReading
 from apps.telemetry.types import KINDS
 from tests.telemetry.otlp_spans import START, make_event, make_log, make_otlp_span
@@ -490,11 +490,12 @@ def test_a_score_comes_with_a_span_or_as_a_log_record() -> None:
         "gen_ai.evaluation.score.label": "fair",
         "gen_ai.evaluation.explanation": "Half of it.",
     }
-    expected = ScoreReading(name="helpful", value=0.5, label="fair", comment="Half of it.")
     event = make_event("gen_ai.evaluation.result")
     event.attributes = attributes
-    assert read_span(CHAT, events=[event]).scores == [expected]
-    assert read_log(make_log("gen_ai.evaluation.result", attributes)) == expected
+    by_log = read_log(make_log("gen_ai.evaluation.result", attributes))
+    for found in (*read_span(CHAT, events=[event]).scores, by_log):
+        assert isinstance(found, ScoreReading)
+        assert (found.name, found.value, found.label, found.comment) == ("helpful", 0.5, "fair", "Half of it.")
 
 
 def test_messages_come_as_log_records_or_events_of_the_span() -> None:
@@ -579,3 +580,28 @@ def test_whatever_an_attribute_holds_the_span_can_be_kept(
 @given(ATTRIBUTES, VALUES, st.sampled_from(["gen_ai.choice", "gen_ai.evaluation.result", ""]))
 def test_whatever_a_log_record_holds_it_can_be_read(attributes: dict[str, Any], body: Any, name: str) -> None:
     read_log(make_log(name, attributes, body=body))
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(WORDS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(WORDS, PLAIN, min_size=1, max_size=3))
+def test_reads_what_python_wrote_where_json_was_meant(value: dict[str, Any]) -> None:
+    assert converting.opened(repr(value)) == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    "text", ["{'a': object()}", "[<Usage>]", "{'a': ", "[__import__('os')]", "['a'] + ['b']", "[" * 300 + "]" * 300]
+)
+def test_what_is_neither_json_nor_plain_python_stays_text(text: str) -> None:
+    assert converting.opened(text) == text

@@ -21,8 +21,9 @@ Read = Callable[[Any], Any]
 
 MAX_PARSED_CHARS = 4_194_304
 MAX_REPR_CHARS = 200_000
+MAX_EVALUATED_CHARS = 20_000
 MAX_LEVELS = 64
-"""Python's parser takes memory and stack by the depth of what it reads; deeper text stays text."""
+"""How deeply a value may be nested; deeper text stays text, since whoever walks through it would run out of stack."""
 MOST = 10**12
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCRUBBED = "[Scrubbed due to"
@@ -145,9 +146,13 @@ def opened(value: Any) -> Any:
     if first not in '{["tfn-0123456789':
         return value
     try:
-        return _decode(value)
+        found = _decode(value)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return _python(value) if first in "{[" else value
+        found = _python(value) if first in "{[" else value
+    # Counting is quick, and nearly always enough to know that nothing is nested too deeply.
+    if value.count("[") + value.count("{") + value.count("(") > MAX_LEVELS and not _shallow(found):
+        return value
+    return found
 
 
 def structured(value: Any) -> Any:
@@ -173,7 +178,32 @@ def content(value: Any) -> Any:
 
 
 def _python(value: str) -> Any:
-    if len(value) > MAX_REPR_CHARS or _depth(value) > MAX_LEVELS:
+    """What a `repr` says, mostly by rewriting it as JSON: Python's own parser is slower and takes more memory."""
+    if len(value) > MAX_REPR_CHARS:
+        return value
+    try:
+        return _decode(_REPR.sub(_as_json, value))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, msgspec.MsgspecError, UnicodeError):
+        return _evaluated(value)
+
+
+_REPR = re.compile(
+    r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|\b(?:None|True|False)\b|[()]|,(?=\s*[)\]}])""", re.DOTALL
+)
+_AS_JSON = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]", ",": ""}
+
+
+def _as_json(found: re.Match[str]) -> str:
+    word = found[0]
+    if word in _AS_JSON:
+        return _AS_JSON[word]
+    if "\\" not in word and (word[0] == '"' or '"' not in word):
+        return f'"{word[1:-1]}"'
+    return msgspec.json.encode(ast.literal_eval(word)).decode()
+
+
+def _evaluated(value: str) -> Any:
+    if len(value) > MAX_EVALUATED_CHARS:
         return value
     try:
         found = ast.literal_eval(value.strip())
@@ -183,12 +213,9 @@ def _python(value: str) -> Any:
         return value
 
 
-def _depth(value: str) -> int:
-    deepest = level = 0
-    for mark in re.findall(r"[\[({\])}]", value):
-        level += 1 if mark in "[({" else -1
-        deepest = max(deepest, level)
-    return deepest
+def _shallow(value: Any, levels: int = MAX_LEVELS) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_shallow(one, levels - 1) for one in inner if isinstance(one, dict | list))
 
 
 def is_json(value: Any) -> bool:
@@ -305,6 +332,6 @@ def with_system(system: Any, messages: Any) -> Any:
     if not isinstance(messages, list):
         asked = [] if messages is None else [{"role": "user", "content": messages}]
         return [{"role": "system", "parts": parts}, *asked]
-    if any(isinstance(one, dict) and one.get("role") in {"system", "developer"} for one in messages):
+    if any(isinstance(one, dict) and text(one.get("role")) in {"system", "developer"} for one in messages):
         return messages
     return [{"role": "system", "parts": parts}, *messages]

@@ -15,8 +15,8 @@ from apps.telemetry.reading import Reading
 from apps.telemetry.types import CALL_KINDS
 
 MAX_EVENTS = 64
-MAX_NAMES = 10_000
-"""How many attribute names are remembered with what they mean; more are looked up anew each time."""
+MAX_NAMES, MAX_NAME_CHARS = 10_000, 200
+"""How many attribute names, of what length, are remembered with what they mean; others are looked up each time."""
 
 CONTENT = frozenset({"input", "output", "documents", "system"})
 """Fields that are said twice by many clients; only the best source is kept."""
@@ -145,7 +145,7 @@ class Reader:
         found: tuple[Rule, ...] = ()
         if name.startswith(self._prefix_words):
             found = next((rule,) for prefix, rule in self._prefixes if name.startswith(prefix))
-        if len(self._rules) < MAX_NAMES:
+        if len(self._rules) < MAX_NAMES and len(name) < MAX_NAME_CHARS:
             self._rules[name] = found
         return found
 
@@ -153,7 +153,7 @@ class Reader:
         found = self._scope_finishers.get(scope)
         if found is None:
             found = tuple(number for beginning, number in self._scopes if scope.startswith(beginning))
-            if len(self._scope_finishers) < MAX_NAMES:
+            if len(self._scope_finishers) < MAX_NAMES and len(scope) < MAX_NAME_CHARS:
                 self._scope_finishers[scope] = found
         return found
 
