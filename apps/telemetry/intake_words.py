@@ -58,6 +58,7 @@ MEND = {
         "This project sends faster than its share. Clients that try again lose nothing; else send less at once."
     ),
     "overloaded": gettext_lazy("More arrives than can be stored. Clients that try again lose nothing."),
+    "internal_error": gettext_lazy("A fault of ours; the log has it under the request id. Please report it."),
     "unavailable": gettext_lazy("The database did not answer. Clients that try again lose nothing."),
 }
 """What whoever sends should change."""

@@ -153,6 +153,25 @@ def test_books_nothing_for_keys_that_are_none_of_ours(intake: Intake, read: Any,
 
 
 @pytest.mark.django_db(transaction=True)
+def test_tells_of_what_was_too_much_and_of_our_own_faults(
+    intake: Intake, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.telemetry.services.writer.MAX_WAITING_SPANS_PER_PROJECT", 1)
+        assert intake.post([make_span(), make_span()]).status_code == 429
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.telemetry.wire.read_body", fail)
+        assert intake.post([make_span()]).status_code == 500
+    account = read()
+    refused = {(each["code"], each["status"]): each["requests"] for each in account["refusals"]}
+    assert refused == {("too_many_spans_waiting", 429): 1, ("internal_error", 500): 1}
+    assert account["total"]["received"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
 def test_adds_refusals_of_an_hour_up_in_one_row(intake: Intake) -> None:
     for _ in range(2):
         for _ in range(3):

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from apps.core import clock
-from apps.core.doors import HotRequest, HotResponse
+from apps.core import clock, logs
+from apps.core.bodies import Disconnected
+from apps.core.doors import Failed, HotRequest, HotResponse
 from apps.core.errors import DomainError, Unavailable
 from apps.core.threads import end_pool
 from apps.projects import authentication
@@ -98,6 +99,12 @@ def noted(door: Door) -> Door:
             return await door(request)
         except DomainError as error:
             note_refusal(request.headers, door=request.path, error=error, now=clock.now())
+            raise
+        except Disconnected:
+            raise
+        except Exception:
+            failed = Failed(request_id=logs.request_id.get())
+            note_refusal(request.headers, door=request.path, error=failed, now=clock.now())
             raise
 
     return noting
