@@ -27,8 +27,9 @@ NUMBERS = (
 
 
 def span_shape(span: SpanView) -> dict[str, Any]:
-    """One span. `cost_usd` is the cost as it was frozen, `client_cost_usd` what the client sent, `counted` whether
-    its usage is part of the totals, `flags` what was noted when it was taken in."""
+    """One span. `cost_usd` is the cost as it was frozen, `cost_source` where it is from (`price`, or `client` where no
+    price is known), `client_cost_usd` what the client sent, `counted` whether its usage is part of the totals,
+    `attempts` how often the provider was asked, `flags` what was noted when it was taken in."""
     return {
         **{name: getattr(span, name) for name in IDS},
         **{name: _time(getattr(span, name)) for name in TIMES},
@@ -37,7 +38,9 @@ def span_shape(span: SpanView) -> dict[str, Any]:
         **{name: getattr(span, name) or None for name in TEXTS},
         **{name: getattr(span, name) for name in NUMBERS},
         "cost_usd": money.as_json(span.cost_usd),
+        "cost_source": _cost_source(span),
         "client_cost_usd": money.as_json(span.client_cost_usd),
+        "attempts": span.attempts,
         "counted": span.counted,
         "tags": span.tags,
         "flags": span.flags,
@@ -46,6 +49,12 @@ def span_shape(span: SpanView) -> dict[str, Any]:
         "documents": span.documents,
         "attributes": span.attributes,
     }
+
+
+def _cost_source(span: SpanView) -> str | None:
+    if span.cost_usd is None:
+        return None
+    return "client" if span.price_id is None else "price"
 
 
 def trace_shape(trace: Trace, scores: Sequence[ScoreView]) -> dict[str, Any]:

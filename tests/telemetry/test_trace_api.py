@@ -76,6 +76,7 @@ def test_reads_back_what_was_sent(intake: Intake, read: Any) -> None:
     ):
         assert chat[name] == sent[name], name
     assert (chat["cost_usd"], chat["counted"], trace["spans"][0]["counted"]) == ("0.25", True, False)
+    assert (chat["cost_source"], trace["spans"][0]["cost_source"], chat["attempts"]) == ("client", None, 1)
     assert trace["spans"][1]["documents"] == [{"id": "d1", "score": 0.5}]
     assert chat["session_id"] is None
     totals = trace["totals"]
