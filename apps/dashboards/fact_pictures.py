@@ -69,7 +69,7 @@ def retrieval(page: RetrievalPage, times: Sequence[datetime], interval: Interval
         "shift": charts.lines(
             id="chart-shift",
             title=_("What does reranking change?"),
-            subtitle=_("Per reranking, mean %(by)s") % by,
+            subtitle=_("Places moved per reranking, mean %(by)s") % by,
             times=times,
             series=_told(
                 charts.Series(_("places a document moved"), [row.mean_shift for row in rows], MIDDLE_SLOT),

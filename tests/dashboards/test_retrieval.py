@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.dashboards import fact_snippets
+from apps.dashboards.snippets import Example
 from apps.projects.models import Project
-from tests.dashboards.conftest import Send
+from tests.dashboards.conftest import NOW, Send
 from tests.dashboards.facts import a_search, a_task, keep
 from tests.dashboards.pages import Page
 from tests.dashboards.test_overview import HOSTILE
@@ -110,6 +115,22 @@ def test_teaches_before_the_first(send: Send, alice_client: Client, project: Pro
     fragment = alice_client.get(f"/p/{project.slug}/retrieval", headers={"HX-Request": "true"}).content.decode()
     assert fragment.lstrip().startswith('<div class="stack" id="retrieval">')
     assert "too few to judge" in fragment
+
+
+@pytest.mark.parametrize(
+    ("path", "write", "answer"),
+    [
+        ("retrieval", fact_snippets.retrieval, "1 retrieval in the last 24 hours, too few to judge."),
+        ("agents", fact_snippets.agent, "1 task in the last 24 hours, too few to judge."),
+    ],
+)
+def test_offers_lines_that_do_what_they_say(
+    send: Send, alice_client: Client, project: Project, path: str, write: Callable[[Example], str], answer: str
+) -> None:
+    lines = write(Example("http://localhost", "KEY", "a" * 32, "f" * 16, NOW))
+    spans = json.loads(lines.split("-d '")[1].removesuffix("'"))["spans"]
+    keep(send, project, [spans])
+    assert Page(alice_client.get(f"/p/{project.slug}/{path}")).answer == answer
 
 
 @pytest.mark.parametrize("text", HOSTILE)

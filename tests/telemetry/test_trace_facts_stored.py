@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import random
@@ -12,6 +13,7 @@ from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from apps.projects.models import Project, Scope
@@ -129,6 +131,23 @@ def test_learns_from_what_comes_late(keep: Keep, project: Project) -> None:
     assert rows("SELECT utilisation_method FROM telemetry_retrieval") == [("citation",)]
     keep(project, a_span(1, "agent", status="error", error_type="DeadlineExceeded"))
     assert rows("SELECT outcome, error_type FROM telemetry_agenttask") == [("timeout", "DeadlineExceeded")]
+
+
+def test_is_rebuilt_from_the_spans_to_the_same_facts(keep: Keep, project: Project) -> None:
+    late = {"trace_id": "c" * 32, "started_at": (NOW - timedelta(days=9)).isoformat()}
+    keep(project, *SPANS, *(span | late for span in SPANS), a_span(1, "llm", trace_id="d" * 32))
+    expected = facts(project)
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(TABLES)}, telemetry_factmark")
+    out = io.StringIO()
+    call_command(
+        "facts", "rebuild", "--project", project.slug, "--from", "2026-02-20", "--to", "2026-03-04", stdout=out
+    )
+    assert out.getvalue() == f"{project.slug}: 2 traces from 2026-02-20 to 2026-03-04\n"
+    assert facts(project) == expected
+    assert FactSummary.objects.filter(hours=24).exists()
+    with pytest.raises(CommandError):
+        call_command("facts", "rebuild", "--project", "nobody")
 
 
 def test_forgets_a_trace_whose_spans_are_gone(keep: Keep, project: Project) -> None:

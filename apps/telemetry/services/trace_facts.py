@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from apps.core.clock import floor_hour
@@ -42,6 +43,7 @@ LOOK_AHEAD = timedelta(hours=1)
 MOST_SPANS = 20_000
 """So many spans of one trace are looked at, the earliest; also how many spans of several traces are held at once."""
 
+TRACES_AT_ONCE = 500
 LOCK_KEY = 0x50574654  # with the project's number, one writer of facts of a project at a time
 
 Row = tuple[Any, ...]
@@ -51,6 +53,10 @@ Contents = dict[bytes, dict[bytes, Content]]
 Key = tuple[bytes, bytes, datetime]
 
 LOCK = "SELECT pg_advisory_xact_lock(%s, hashint8(%s))"
+OF_DAY = """
+SELECT DISTINCT trace_id FROM telemetry_span
+WHERE project_id = %s AND started_at >= %s AND started_at < %s AND kind = ANY (%s) ORDER BY 1
+"""
 FIND = """
 SELECT trace_id, min(started_at), max(started_at), count(*), bool_or(kind = ANY (%s)) FROM telemetry_span
 WHERE project_id = %s AND trace_id = ANY (%s){bounds} GROUP BY trace_id
@@ -139,6 +145,25 @@ def refresh(cursor: CursorWrapper, project_id: int, trace_ids: Sequence[bytes], 
     if changes.hours:
         cursor.execute(MARK, [project_id, sorted(changes.hours)])
     return changes.rows
+
+
+def rebuild(project_id: int, *, first: date, last: date, now: datetime) -> int:
+    """Work out the facts of every trace with a span of these UTC days anew; returns how many traces had any.
+
+    It is safe while spans arrive, and to repeat. A day at a time, in transactions of TRACES_AT_ONCE traces.
+    """
+    traces = 0
+    day = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    while day.date() <= last:
+        with connection.cursor() as cursor:
+            cursor.execute(OF_DAY, [project_id, day, day + timedelta(days=1), list(FACT_KINDS)])
+            ids = [bytes(trace_id) for (trace_id,) in cursor.fetchall()]
+        for start in range(0, len(ids), TRACES_AT_ONCE):
+            with transaction.atomic(), connection.cursor() as cursor:
+                refresh(cursor, project_id, ids[start : start + TRACES_AT_ONCE], now=now)
+        traces += len(ids)
+        day += timedelta(days=1)
+    return traces
 
 
 def _find(cursor: CursorWrapper, project_id: int, ids: list[bytes], now: datetime) -> tuple[list[_Found], list[bytes]]:
