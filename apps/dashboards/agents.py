@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from apps.core import formats
 from apps.dashboards.verdict import FEW_CALLS
 from apps.telemetry.fact_figures import TaskFigures, ToolFigures
-from apps.telemetry.selectors.agents import AgentTables, WorstTask
+
+if TYPE_CHECKING:
+    from apps.telemetry.selectors.agents import AgentTables, WorstTask
 
 MOST_ROWS = 50
 MORE_FAILED = 0.02

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from apps.core import formats
 from apps.dashboards.verdict import FEW_CALLS
 from apps.telemetry.fact_figures import RetrievalFigures
-from apps.telemetry.selectors.fact_cells import FactTable
-from apps.telemetry.selectors.retrievals import IndexAge, WorstRetrieval
+
+if TYPE_CHECKING:
+    from apps.telemetry.selectors.fact_cells import FactTable
+    from apps.telemetry.selectors.retrievals import IndexAge, WorstRetrieval
 
 MOST_ROWS = 50
 MORE_EMPTY = 0.02

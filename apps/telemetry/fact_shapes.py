@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.core import money
 from apps.telemetry.fact_figures import RetrievalFigures, TaskFigures, ToolFigures
-from apps.telemetry.selectors.agents import AgentTables, WorstTask
-from apps.telemetry.selectors.fact_cells import FactTable
-from apps.telemetry.selectors.retrievals import IndexAge, WorstRetrieval
 from apps.telemetry.tallies import Tally
+
+if TYPE_CHECKING:
+    from apps.telemetry.selectors.agents import AgentTables, WorstTask
+    from apps.telemetry.selectors.fact_cells import FactTable
+    from apps.telemetry.selectors.retrievals import IndexAge, WorstRetrieval
 
 RETRIEVAL = ("retrievals", "failures", "counted", "empty", "empty_rate", "failure_rate")
 TASK = (
