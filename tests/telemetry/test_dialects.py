@@ -478,6 +478,21 @@ def test_reads_a_tool_run(attributes: dict[str, Any]) -> None:
     assert (reading.kind, reading.tool_name, reading.input, reading.output) == ("tool", "look", {"a": 1}, {"b": 2})
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ({"args": ["Where is it?"], "kwargs": {}}, "Where is it?"),
+        ({"args": [1, 2], "kwargs": {}}, [1, 2]),
+        ({"args": [1], "kwargs": {"a": 1}}, {"args": [1], "kwargs": {"a": 1}}),
+        ({"args": [], "kwargs": {}}, None),
+        ("plain", "plain"),
+    ],
+)
+def test_shows_of_a_functions_arguments_what_was_given(sent: Any, shown: Any) -> None:
+    attributes = {"traceloop.span.kind": "agent", "traceloop.entity.input": json.dumps(sent)}
+    assert read_span(attributes).input == shown
+
+
 def test_a_requested_tool_is_not_the_tool_of_the_model_span() -> None:
     reading = read_span({**CHAT, "gen_ai.tool.name": "look"})
     assert (reading.tool_name, reading.attributes["gen_ai.tool.name"]) == (None, "look")

@@ -57,7 +57,7 @@ def _entity(value: Any) -> Any:
     if isinstance(found, dict) and found.keys() == {"args", "kwargs"}:
         args, kwargs = found["args"], found["kwargs"]
         if not args or not kwargs:
-            return kwargs or args or None
+            return kwargs or (args[0] if isinstance(args, list) and len(args) == 1 else args) or None
     return found
 
 
