@@ -21,7 +21,8 @@ SENT = (
     "error_type", "error_message", "environment", "feature", "service", "user_id", "session_id", "provider",
     "request_model", "response_model", "ttft_ms", "finish_reason", "streamed", "input_tokens", "output_tokens",
     "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd", "prompt_name", "prompt_version",
-    "input", "output", "tool_name", "documents", "agent_name", "response_id", "call_id", "scope", "tags", "attributes",
+    "input", "output", "tool_name", "documents", "agent_name", "response_id", "call_id", "scope", "attempts", "tags",
+    "attributes",
 )  # fmt: skip
 """The fields of a native span. `cost_usd` is the cost as it counts here."""
 

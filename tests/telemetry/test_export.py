@@ -19,9 +19,11 @@ from django.urls import reverse
 
 from apps.projects.models import Project
 from apps.projects.types import Scope
+from apps.telemetry.exported import SENT, WORKED_OUT
 from apps.telemetry.services.exporting import JSONL, PARQUET, Export, write
 from apps.telemetry.services.partitions import ensure_partitions, forget_known
 from apps.telemetry.types import PAYLOAD_COLUMNS, SPAN_COLUMNS
+from apps.telemetry.wire import KNOWN_FIELDS
 from tests import factories
 from tests.telemetry.conftest import EMPTY, Intake, make_span, rows
 
@@ -76,6 +78,7 @@ def all_kinds_of_spans() -> list[dict[str, Any]]:
         unknown_field="kept",
         streamed=True,
         ttft_ms=12.4,
+        attempts=2,
         finish_reason="stop",
         cached_input_tokens=3,
     )
@@ -97,6 +100,11 @@ def stored() -> list[dict[str, Any]]:
         " USING (project_id, trace_id, span_id, started_at) ORDER BY trace_id, span_id"
     )
     return [dict(zip(columns, row, strict=True)) for row in found]
+
+
+def test_has_every_field_of_a_span() -> None:
+    assert set(SENT) == KNOWN_FIELDS
+    assert set(SPAN_COLUMNS) - {*SENT, *WORKED_OUT} == {"project_id", "price_id", "digest"}
 
 
 def test_makes_the_same_rows_when_it_is_sent_again(intake: Intake, client: Client, reader: dict[str, str]) -> None:
