@@ -213,7 +213,8 @@ FACTS = (
     "kind", "status", "error_type", "error_message", "environment", "feature", "service", "user_id", "session_id",
     "provider", "request_model", "response_model", "prompt_name", "prompt_version", "finish_reason", "streamed",
     "tool_name", "agent_name", "source", "tags", "scope", "response_id", "call_id", "counted", "span_id",
-    "parent_span_id", "client_started_at", "received_at", "input_tokens", "cached_input_tokens", "cache_write_tokens",
+    "parent_span_id", "client_started_at", "received_at", "attempts", "input_tokens",
+    "cached_input_tokens", "cache_write_tokens",
     "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "cost_usd", "client_cost_usd", "flags",
 )  # fmt: skip
 """The fields of a span that the attributes tab lists before the attributes themselves, if they were said."""
@@ -221,7 +222,8 @@ FACTS = (
 
 def _facts(span: SpanView) -> list[tuple[str, str]]:
     values = ((name, getattr(span, name)) for name in FACTS)
-    return [(name, _fact(value)) for name, value in values if value not in (None, "", [])]
+    said = ((name, value) for name, value in values if value not in (None, "", []) and (name, value) != ("attempts", 1))
+    return [(name, _fact(value)) for name, value in said]
 
 
 def _fact(value: Any) -> str:
