@@ -21,7 +21,7 @@ from apps.telemetry import wire
 from apps.telemetry.fact_coverage import cover
 from apps.telemetry.figures import Interval
 from apps.telemetry.models import FactMark, FactSummary
-from apps.telemetry.selectors import agents, retrievals
+from apps.telemetry.selectors import agents, fact_cells, retrievals
 from apps.telemetry.selectors.fact_cells import FactScope, FactTable, read_facts
 from apps.telemetry.services import digesting, fact_summaries, store, trace_facts
 from apps.telemetry.services.partitions import forget_known
@@ -471,3 +471,14 @@ def test_needs_the_scope_read(project: Project) -> None:
     for path in ("retrieval", "agents"):
         assert Client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {key}"}).status_code == 403
         assert Client().get(f"/api/v1/{path}").status_code == 401
+
+
+def test_tells_the_largest_groups_apart_when_there_are_too_many(
+    keep: Keep, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fact_cells, "MOST_GROUPS", 2)
+    names = ["often", "often", "seldom", "seldom", "a", "b"]
+    keep(project, *(a_span(n, "retriever", documents=[], name=name) for n, name in enumerate(names, start=1)))
+    table = retrievals.read_retrievals(project.pk, FactScope(NOW - timedelta(hours=24), NOW, Interval.HOUR))
+    assert {name: tally["retrievals"] for name, tally in table.by_name.items()} == {"often": 2, "seldom": 2}
+    assert table.total["retrievals"] == 6

@@ -128,6 +128,11 @@ BY_TIME, BY_FEATURE, BY_NAME = "all", "feature", "name"
 FULL = "full"
 """The slices of the summaries."""
 
+MOST_GROUPS = 500
+"""So many features, and indexes, agents or tools, are told apart at most: those with most facts. A client that names
+its spans after what they look for would make a group of each.
+"""
+
 
 @dataclass(frozen=True)
 class FactScope:
@@ -164,7 +169,7 @@ class FactScope:
 class FactTable:
     """The answer: what the facts of the range add up to, in all, by interval and by what; and those of the time before.
 
-    `by_name` is by index, agent or tool.
+    `by_name` is by index, agent or tool, at most MOST_GROUPS of them.
     """
 
     subject: Subject
@@ -229,11 +234,16 @@ def _folded(project_id: int, subject: Subject, scope: FactScope, now: Coverage, 
         *_parts(project_id, subject, scope, before, (BY_TIME,), is_now=False),
     ]
     return sql.SQL(
-        "SELECT {subject}::text, is_now, kind, extract(epoch FROM at)::bigint, value,"
-        " ARRAY[{counts}]::bigint[], sum(cost_usd), ARRAY[{spreads}]::bytea[], ARRAY[{values}]::bytea[]"
-        " FROM ({cells}) AS cell GROUP BY is_now, kind, at, value"
+        "SELECT {subject}::text, is_now, kind, at, value, counts, cost_usd, spreads, values FROM ("
+        "SELECT is_now, kind, extract(epoch FROM at)::bigint AS at, value,"
+        " ARRAY[{counts}]::bigint[] AS counts, sum(cost_usd) AS cost_usd, ARRAY[{spreads}]::bytea[] AS spreads,"
+        " ARRAY[{values}]::bytea[] AS values,"
+        " row_number() OVER (PARTITION BY is_now, kind ORDER BY sum(counts[1]) DESC, value) AS place"
+        " FROM ({cells}) AS cell GROUP BY is_now, kind, at, value) AS folded WHERE kind = {whole} OR place <= {most}"
     ).format(
         subject=sql.Literal(subject.value),
+        whole=sql.Literal(BY_TIME),
+        most=sql.Literal(MOST_GROUPS),
         counts=_each("sum(counts[{}])", len(COUNTS[subject])),
         spreads=_each("string_agg(histograms[{}], ''::bytea)", len(VALUES[subject])),
         values=_each("string_agg(raw[{}], ''::bytea)", len(VALUES[subject])),
