@@ -365,6 +365,19 @@ def test_shows_a_viewer_the_case_without_a_form(project: Project, bob_client: Cl
     assert ReviewItem.objects.get().status == "open"
 
 
+def test_frees_what_somebody_holds_by_a_reviewer_only(
+    project: Project, alice: User, editor: User, alice_client: Client
+) -> None:
+    item = flag(project)
+    services.claim(item=item, user=alice, now=NOW)
+    url = f"/p/{project.slug}/review/{item.uuid}/free"
+    assert page_client(editor).post(url).status_code == 403
+    assert ReviewItem.objects.get().status == "in_review"
+    assert alice_client.post(url).status_code == 302
+    assert ReviewItem.objects.values_list("status", "assignee").get() == ("open", None)
+    assert AuditEntry.objects.get(action="telemetry.review_freed").details == {"from": "Alice"}
+
+
 def test_counts_the_waiting_in_the_rail(project: Project, alice_client: Client) -> None:
     flag(project, trace_number(1))
     flag(project, trace_number(2))
