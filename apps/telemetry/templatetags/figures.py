@@ -52,7 +52,9 @@ def parameter(name: str, value: str) -> str:
 @register.simple_tag
 def bar_picture(bar: Bar) -> SafeString:
     """A row's bar with its lines of time, which are drawn once for all rows (`#wf-ticks`)."""
-    wait = format_html('<rect class="b-wait" x="{}%" y="2" width="{}%" height="10" rx="2"/>', plain(bar.x), plain(bar.wait))
+    wait = format_html(
+        '<rect class="b-wait" x="{}%" y="2" width="{}%" height="10" rx="2"/>', plain(bar.x), plain(bar.wait)
+    )
     return format_html(
         '<svg class="wf__time" role="img" aria-label="{}"><use href="#wf-ticks"/>{}'
         '<rect class="b-{}" x="{}%" y="2" width="{}%" height="10" rx="2"/></svg>',
