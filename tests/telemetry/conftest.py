@@ -19,7 +19,8 @@ from apps.providers.selectors import price_book
 from apps.telemetry.services.intake import refusals
 
 EMPTY = """
-TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed, telemetry_logpart, telemetry_opentrace, telemetry_fresh
+TRUNCATE telemetry_span, telemetry_payload, telemetry_skewed, telemetry_logpart, telemetry_opentrace, telemetry_fresh,
+  telemetry_search
 """
 
 

@@ -20,7 +20,7 @@ from apps.telemetry.models import CostHour, DirtyHour
 from apps.telemetry.selectors.figures import read_figures
 from apps.telemetry.selectors.lifecycle import Ages, ages_of
 from apps.telemetry.selectors.retention import PARTITIONED, PLAIN, SHORT_LIVED, list_partitions, what_is_due
-from apps.telemetry.services import forgetting, retention, rollups
+from apps.telemetry.services import digesting, forgetting, partitions, retention, rollups
 from apps.telemetry.services.partitions import TABLES
 from apps.telemetry.services.retention import NotConfirmed, change_ages
 from tests import factories
@@ -150,6 +150,21 @@ def test_takes_spans_of_a_day_whose_partition_was_dropped(intake: Intake, projec
     answer = intake.post([make_span(started_at=days_ago(40), input="again")])
     assert answer.json()["stored"] == 1
     assert rows("SELECT input FROM telemetry_payload") == [("again",)]
+
+
+def test_looks_through_late_spans_of_a_day_whose_contents_are_gone(intake: Intake, project: Project) -> None:
+    intake.post([make_span(started_at=days_ago(40), input="first")])
+    keep(project, payload_days=30, span_days=300)
+    retention.run(now=NOW)
+    assert not has_partition("telemetry_search", 40)
+    # Another process still takes the day for whole; without content, the span goes where its day still is.
+    partitions._known.add((NOW - timedelta(days=40)).date())
+    intake.post([make_span(started_at=days_ago(40)), make_span(name="today")])
+    digesting.digest(now=NOW)
+    partitions.forget_known()
+    assert rows("SELECT * FROM telemetry_fresh") == []
+    assert len(rows("SELECT * FROM telemetry_span")) == 3
+    assert days_of("telemetry_search") == {0}
 
 
 def test_waits_for_nobody_long_and_tries_again(intake: Intake, project: Project, monkeypatch: Any) -> None:

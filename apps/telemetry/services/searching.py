@@ -9,10 +9,12 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.telemetry.selectors.search import AT_ONCE, SpanKey, read_words, vector
 
+# A day whose contents are no longer kept has no part of the index, and a late span of it is not indexed.
 WRITE = """
 INSERT INTO telemetry_search (project_id, trace_id, span_id, started_at, words)
 SELECT p, t, s, at, words::tsvector
 FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::text[]) AS found (p, t, s, at, words)
+WHERE to_regclass('telemetry_search_' || to_char(at AT TIME ZONE 'UTC', 'YYYYMMDD')) IS NOT NULL
 ON CONFLICT (project_id, trace_id, span_id, started_at) DO UPDATE SET words = excluded.words
 WHERE telemetry_search.words <> excluded.words
 """
