@@ -85,12 +85,23 @@ def test_is_the_same_each_time(spans: list[calls.Span]) -> None:
 def test_has_what_the_pages_show(spans: list[calls.Span]) -> None:
     made = [span for span in spans if span["kind"] == "llm"]
     assert len({span["feature"] for span in made}) == 5
-    assert {span["kind"] for span in spans} >= {"llm", "chain", "retriever", "agent", "tool"}
+    assert {span["kind"] for span in spans} >= {"llm", "chain", "retriever", "reranker", "agent", "tool"}
     assert 0.003 < sum(span["status"] == "error" for span in made) / len(made) < 0.03
     assert 200 < sum("output" in span for span in made) < 1_000
     replies = [span for span in made if span["feature"] == "support-chat"]
     changed_at = min(span["started_at"] for span in replies if span["prompt_version"] == "2.0.0")
     assert changed_at > max(span["started_at"] for span in replies if span["prompt_version"] == "1.4.0")
+
+
+def test_shows_searches_and_errands_that_went_wrong(spans: list[calls.Span]) -> None:
+    searches = [span for span in spans if span["kind"] == "retriever"]
+    assert 0.01 < sum(not span["documents"] for span in searches) / len(searches) < 0.06
+    assert {span["attributes"]["index_name"] for span in searches} == {"help-pages", "product-pages"}
+    assert all(span["attributes"]["index_updated_at"] <= span["started_at"] for span in searches)
+    runs = [span for span in spans if span["kind"] == "tool"]
+    assert {span.get("error_type") for span in runs} == {None, "upstream_error", "timeout"}
+    repeated = Counter((span["trace_id"], span["tool_name"], str(span["input"])) for span in runs)
+    assert 10 < sum(count >= 3 for count in repeated.values()) < 100
 
 
 def test_is_taken_by_the_intake_to_the_last_span(spans: list[calls.Span]) -> None:

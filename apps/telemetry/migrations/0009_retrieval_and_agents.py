@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(fields=["project_id", "started_at"], name="telemetry_agenttask_time"),
+                    models.Index(fields=["project_id", "feature", "started_at"], name="telemetry_agenttask_feature"),
                     models.Index(
                         condition=models.Q(("outcome__in", ["failure", "timeout"])),
                         fields=["project_id", "started_at"],
@@ -166,6 +167,7 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(fields=["project_id", "started_at"], name="telemetry_retrieval_time"),
+                    models.Index(fields=["project_id", "feature", "started_at"], name="telemetry_retrieval_feature"),
                     models.Index(
                         condition=models.Q(("chunks", 0), ("kind", "retriever")),
                         fields=["project_id", "started_at"],

@@ -58,6 +58,7 @@ class Retrieval(SpanFact):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["project_id", "started_at"], name="telemetry_retrieval_time"),
+            models.Index(fields=["project_id", "feature", "started_at"], name="telemetry_retrieval_feature"),
             models.Index(
                 fields=["project_id", "started_at"],
                 name="telemetry_retrieval_empty",
@@ -108,6 +109,7 @@ class AgentTask(SpanFact):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["project_id", "started_at"], name="telemetry_agenttask_time"),
+            models.Index(fields=["project_id", "feature", "started_at"], name="telemetry_agenttask_feature"),
             models.Index(
                 fields=["project_id", "started_at"],
                 name="telemetry_agenttask_bad",
