@@ -25,12 +25,14 @@ from apps.telemetry.waterfall import Extent
 MOST_SPANS = 5_000
 """How many spans of one trace are handed out with their payloads; totals are of all."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where PostgreSQL counts its microseconds from."""
+
 TALKING = ("llm", "tool", "retriever", "reranker")
 """The kinds of spans that a trace's conversation is made of."""
 
 SAID = ("user_id", "session_id", "feature", "environment", "prompt_name", "prompt_version")
-"""What a trace says of itself: the first value that one of its spans has."""
+"""What a trace says of itself: the first value that a span without a parent has, or else any."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ TOTALS = {
 }
 assert tuple(TOTALS) == tuple(each.name for each in fields(Totals))
 
+FIRST_SAID = "coalesce((array_agg({name}) FILTER (WHERE parent_span_id IS NULL AND {name} <> ''))[1], max({name}), '')"
+MILLISECOND = "interval '1 millisecond'"
 MILLISECONDS = "(extract(epoch FROM {}) * 1000)::bigint"
 LENGTH = f"""coalesce(latency_ms, CASE WHEN ended_at IS NOT NULL
   THEN greatest(0, {MILLISECONDS.format("ended_at - client_started_at")}) END)"""
@@ -86,19 +90,18 @@ LENGTH = f"""coalesce(latency_ms, CASE WHEN ended_at IS NOT NULL
 OUTLINE = f"""
 SELECT count(*), min(started_at), max(started_at), max(ended_at), count(*) FILTER (WHERE status = 'error'),
   string_agg(span_id, ''::bytea), string_agg(coalesce(parent_span_id, '\\x0000000000000000'), ''::bytea),
-  string_agg(int8send((extract(epoch FROM started_at) * 1000000)::bigint), ''::bytea),
-  string_agg(CASE WHEN kind = ANY ('{{{{{",".join(TALKING)}}}}}') THEN 'y' ELSE 'n' END, ''),
-  min(client_started_at) FILTER (WHERE is_right), max(client_started_at + make_interval(secs => coalesce(length, 0)
-    / 1000.0)) FILTER (WHERE is_right), max(length) FILTER (WHERE NOT is_right),
-  min(client_started_at), max(client_started_at + make_interval(secs => coalesce(length, 0) / 1000.0)),
+  string_agg(timestamptz_send(started_at), ''::bytea),
+  string_agg(CASE WHEN kind = 'llm' THEN 'l' WHEN kind = ANY ('{{{{{",".join(TALKING)}}}}}') THEN 'y' ELSE 'n' END, ''),
+  min(client_started_at) FILTER (WHERE is_right), max(client_started_at + coalesce(length, 0) * {MILLISECOND})
+    FILTER (WHERE is_right), max(length) FILTER (WHERE NOT is_right),
+  min(client_started_at), max(client_started_at + coalesce(length, 0) * {MILLISECOND}),
   bool_or(length IS NOT NULL), bool_or(is_right),
-  string_agg(int8send({MILLISECONDS.format("client_started_at")}) || int8send(length), ''::bytea)
+  string_agg(timestamptz_send(client_started_at) || int8send(length), ''::bytea)
     FILTER (WHERE {LLM} AND is_right AND length > 0),
   (array_agg(ttft_ms) FILTER (WHERE counted AND ttft_ms IS NOT NULL))[1],
   (array_agg(span_id) FILTER (WHERE counted AND status = 'error'))[1],
   (array_agg(span_id) FILTER (WHERE status = 'error'))[1],
-  (array_agg(span_id) FILTER (WHERE kind = 'llm'))[1],
-  {", ".join(f"coalesce((array_agg({name}) FILTER (WHERE {name} <> ''))[1], '')" for name in SAID)},
+  {", ".join(FIRST_SAID.format(name=name) for name in SAID)},
   {", ".join(TOTALS.values())}
 FROM (
   SELECT span_id, parent_span_id, started_at, client_started_at, ended_at, status, kind, counted, ttft_ms, input_tokens,
@@ -114,8 +117,9 @@ FROM (
 class Outline:
     """A trace without its spans: what they add up to, and where each is to be found.
 
-    `identities`, `moments` (microseconds since 1970), `depths` and `talks` (`y` where the span says something) are in
-    the order of the starts; `order` are the places in them in the order of the tree, which is how spans are counted.
+    `identities`, `moments` (microseconds since EPOCH), `depths` and `talks` (`n` where the span says nothing, `l` for
+    model calls) are in the order of the starts; `order` are the places in them in the order of the tree, which is how
+    spans are counted.
     """
 
     project_id: int
@@ -179,7 +183,7 @@ class Outline:
     @cached_property
     def talking(self) -> list[int]:
         """Those spans that say something, in the order of the tree."""
-        return [number for number in self.order if self.talks[number] == "y"]
+        return [number for number in self.order if self.talks[number] != "n"]
 
     def talking_spans(self, first: int, end: int) -> list[SpanView]:
         """Those spans that say something, from the `first` of them on, with their payloads."""
@@ -271,8 +275,10 @@ def _outline_row(project_id: int, trace_id: bytes, at: datetime | None) -> Seque
 def _outline(project_id: int, trace_id: bytes, row: Sequence[Any]) -> Outline:
     count, started_at, _last, ended_at, failed, ids, parents, starts, talks, *rest = row
     right_first, right_end, wrong_length, any_first, any_end, has_length, has_right, models, ttft_ms, *others = rest
-    open_first, said, totals = others[:3], others[3 : 3 + len(SAID)], others[3 + len(SAID) :]
+    failures, said, totals = others[:2], others[2 : 2 + len(SAID)], others[2 + len(SAID) :]
     identities = _cut(ids)
+    first_call = talks.find("l")
+    open_first = [*failures, identities[first_call] if first_call >= 0 else None]
     order, depths = in_tree_order(identities, _cut(parents))
     first, end = (right_first, right_end) if has_right else (any_first, any_end)
     longest = max((end - first) // timedelta(milliseconds=1), (wrong_length or 0) if has_right else 0)
@@ -289,7 +295,7 @@ def _outline(project_id: int, trace_id: bytes, row: Sequence[Any]) -> Outline:
         depths=depths,
         talks=talks,
         extent=Extent(first, longest, has_length, are_clocks_wrong=not has_right),
-        model_ms=list(zip(flat[::2], flat[1::2], strict=True)),
+        model_ms=[(start // 1000, length) for start, length in zip(flat[::2], flat[1::2], strict=True)],
         ttft_ms=ttft_ms,
         worth_opening=[bytes(span_id).hex() for span_id in open_first if span_id is not None],
         said=dict(zip(SAID, said, strict=True)),
