@@ -153,7 +153,7 @@ def test_finds_the_calls_that_did_not_say(project: Project, alice_api: Api) -> N
         ({}, "metric"),
         ({"metric": ""}, "metric"),
         ({"metric": "costs"}, "There are: calls, errors"),
-        ({"metric": "score.helpful"}, "Scores cannot be asked for here yet. There are: calls"),
+        ({"metric": "score."}, "There are: calls, errors"),
         ({"metric": "calls", "group_by": "colour"}, "There are: environment, feature"),
         ({"metric": "calls", "group_by": "feature,model,source"}, "Group by 2"),
         ({"metric": "calls", "interval": "week"}, "week"),

@@ -226,6 +226,9 @@ def test_old_traces_are_found_by_the_job(intake: Intake, key: Api, project: Proj
     old = make_span(started_at=(datetime.now(UTC) - timedelta(days=9)).isoformat())
     send(intake, [old])
     Score.objects.all().delete()
+    post(key, {"trace_id": old["trace_id"], "name": "b", "value": 1})
+    assert only_score().feature == "support-answers"
+    Score.objects.all().delete()
     several = [{"trace_id": new_trace(), "name": "a", "value": 1} for _ in range(scores.FEW)]
     post(key, *several, {"trace_id": old["trace_id"], "name": "a", "value": 1})
     placed = Score.objects.filter(placed_at__isnull=False)

@@ -37,6 +37,9 @@ SpanKey = tuple[int, bytes, bytes, datetime]
 LOOK_BACK = timedelta(days=3)
 """How long before a score its spans are looked for at once; a job looks everywhere."""
 
+LONGEST_TRACE = timedelta(days=1)
+"""How far from one of its spans the others of a trace are looked for."""
+
 LOOK_AHEAD = timedelta(hours=1)
 FEW = 50
 """Up to so many scores are worth looking everywhere for their spans while somebody waits."""
@@ -195,7 +198,7 @@ def store(batch: Batch, *, now: datetime) -> Outcome:
     """
     masking.mask(batch)
     with transaction.atomic(), connection.cursor() as cursor:
-        (fates,) = insert(cursor, [batch], now=now)
+        (fates,) = insert(cursor, [batch], now=now, everywhere=len(batch.scores) <= FEW)
         outcome = Outcome(fates.stored, fates.updated, fates.duplicates, list(batch.rejected))
         book(cursor, [batch], [outcome])
     return outcome
@@ -252,11 +255,12 @@ def judge(*, project_id: int, verdict: Verdict, actor: Actor, now: datetime) -> 
     store(batch, now=now)
 
 
-def insert(cursor: CursorWrapper, batches: Sequence[Batch], *, now: datetime) -> list[Fates]:
+def insert(cursor: CursorWrapper, batches: Sequence[Batch], *, now: datetime, everywhere: bool = False) -> list[Fates]:
     """Store the scores of these requests within the caller's transaction, after the spans of the same requests.
 
     A score that is there already with the same content is a duplicate; of two that differ, the later one stands, and
-    what came too late is a duplicate as well.
+    what came too late is a duplicate as well. Their spans are looked for among those of the last days, and with
+    `everywhere` among all, which takes longer the more days are kept.
     """
     reports = [(place, score) for place, batch in enumerate(batches) for score in batch.scores]
     outcomes = [Fates() for _ in batches]
@@ -271,7 +275,7 @@ def insert(cursor: CursorWrapper, batches: Sequence[Batch], *, now: datetime) ->
         held = found.get(score.key, "duplicate")
         outcomes[place].count(held if fate == "first" else fate if held != "duplicate" else held)
     written = [score for score in unique.values() if score.key in found]
-    _place_new(cursor, written, now)
+    _place_new(cursor, written, now, everywhere=everywhere)
     append_fresh(cursor, _judged_tasks(written), now=now)
     return outcomes
 
@@ -324,16 +328,18 @@ def _hexadecimal(value: bytes | None) -> str | None:
     return None if value is None else f"\\x{value.hex()}"
 
 
-def _place_new(cursor: CursorWrapper, scores: Sequence[ScoreRecord], now: datetime) -> None:
+def _place_new(cursor: CursorWrapper, scores: Sequence[ScoreRecord], now: datetime, *, everywhere: bool) -> None:
     """Look up what these scores, written by this transaction, are grouped by."""
     by_project: dict[int, list[ScoreRecord]] = defaultdict(list)
     for score in scores:
         by_project[score.project_id].append(score)
     for project_id, several in by_project.items():
-        since = None if len(several) <= FEW else min(score.at for score in several) - LOOK_BACK
-        until = max(score.at for score in several) + LOOK_AHEAD
+        since, until = min(score.at for score in several) - LOOK_BACK, max(score.at for score in several) + LOOK_AHEAD
+        ids = [score.score_id for score in several]
         _find_spans_alone(cursor, project_id, [score for score in several if score.trace_id is None and score.span_id])
-        _place(cursor, project_id, [score.score_id for score in several], since=since, until=until, now=now)
+        placed = _place(cursor, project_id, ids, since=since, until=until, now=now)
+        if everywhere and placed < len(several):
+            _place(cursor, project_id, ids, since=None, until=None, now=now)
 
 
 def _find_spans_alone(cursor: CursorWrapper, project_id: int, scores: Sequence[ScoreRecord]) -> None:
@@ -384,7 +390,8 @@ def refresh(cursor: CursorWrapper, project_id: int, keys: Sequence[SpanKey], now
     if ids:
         cursor.execute(LOCK, [[project_id] * len(ids), ids])
         cursor.execute(ADOPT, [traces, spans, project_id, ids])
-        _place(cursor, project_id, ids, since=None, until=None, now=now)
+        since, until = min(key[3] for key in keys) - LONGEST_TRACE, max(key[3] for key in keys) + LONGEST_TRACE
+        _place(cursor, project_id, ids, since=since, until=until, now=now)
 
 
 def place_pending(*, now: datetime) -> int:
