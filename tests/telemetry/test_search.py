@@ -240,9 +240,7 @@ def test_keeps_tenants_apart(send: Send, project: Project, other_project: Projec
         assert found(other_project, text="marmot*") == {"theirs"}
         digest()
     words = rows("SELECT project_id, tsvector_to_array(words) FROM telemetry_search")
-    assert all(
-        word.startswith((f"{number:x} ", f"{number:x}:")) for number, own in words for word in own
-    )
+    assert all(word.startswith((f"{number:x} ", f"{number:x}:")) for number, own in words for word in own)
 
 
 FIELDS: dict[str, dict[str, Any]] = {
