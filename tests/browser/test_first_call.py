@@ -204,6 +204,7 @@ def test_filters_without_a_button_and_without_empty_words_in_the_address(product
     expect(visit.locator("#table-feature tbody tr")).to_have_count(3)
     expect(visit.locator("select[name=feature]")).to_have_value("")
     visit.goto(f"{product}/p/harbor-desk/traces")
+    visit.click("text=More filters")
     visit.fill("[name=user]", "u_1")
     visit.press("[name=user]", "Enter")
     visit.wait_for_url("**/p/harbor-desk/traces?user=u_1")
