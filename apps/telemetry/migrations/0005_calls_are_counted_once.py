@@ -13,8 +13,8 @@ ALTER TABLE telemetry_span
   ADD COLUMN call_id text NOT NULL DEFAULT '',
   ADD COLUMN scope text NOT NULL DEFAULT '',
   ADD COLUMN attempts smallint NOT NULL DEFAULT 1;
-CREATE INDEX telemetry_span_response ON telemetry_span (project_id, response_id) WHERE response_id <> '';
-CREATE INDEX telemetry_span_call ON telemetry_span (project_id, call_id) WHERE call_id <> '';
+CREATE INDEX telemetry_span_response ON telemetry_span (project_id, response_id, started_at) WHERE response_id <> '';
+CREATE INDEX telemetry_span_call ON telemetry_span (project_id, call_id, started_at) WHERE call_id <> '';
 CREATE INDEX telemetry_span_session ON telemetry_span (project_id, session_id, started_at) WHERE session_id <> '';
 CREATE INDEX telemetry_span_user ON telemetry_span (project_id, user_id, started_at) WHERE user_id <> '';
 """

@@ -104,16 +104,17 @@ SELECT 1 FROM telemetry_opentrace AS held JOIN unnest(%s::text::bigint[], %s::te
 ORDER BY held.project_id, held.trace_id FOR UPDATE OF held
 """
 
+# Trace by trace: a day's partition has no statistics until it was analyzed, and for a list of traces the planner would
+# then rather read everything that happened in those days.
 READ = f"""
-SELECT {", ".join(FACT_COLUMNS)} FROM telemetry_span
-WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
+SELECT held.* FROM unnest(%s::text::bytea[]) AS wanted (t)
+CROSS JOIN LATERAL (
+  SELECT {", ".join(FACT_COLUMNS)} FROM telemetry_span
+  WHERE project_id = %s AND trace_id = wanted.t AND started_at >= %s AND started_at < %s
+) AS held
 """  # noqa: S608 -- only names of our own columns are put in
 
-READ_IDS = f"""
-SELECT {", ".join(FACT_COLUMNS)} FROM telemetry_span
-WHERE project_id = %s AND trace_id = ANY (%s) AND started_at >= %s AND started_at < %s
-  AND (response_id <> '' OR call_id <> '' OR status = 'error')
-"""  # noqa: S608
+READ_IDS = f"{READ} WHERE held.response_id <> '' OR held.call_id <> '' OR held.status = 'error'"
 
 # One look-up in the key's index for each trace; any other plan would read partitions whole.
 BY_KEY = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
@@ -322,7 +323,12 @@ def _read(cursor: CursorWrapper, query: str, targets: Targets) -> Iterable[tuple
         times = [at for _trace, at in traces]
         cursor.execute(
             query,
-            [project_id, [trace for trace, _at in traces], min(times) - LONGEST_TRACE, max(times) + LONGEST_TRACE],
+            [
+                bytes_array(trace for trace, _at in traces),
+                project_id,
+                min(times) - LONGEST_TRACE,
+                max(times) + LONGEST_TRACE,
+            ],
         )
         yield project_id, cursor.fetchall()
 
