@@ -73,16 +73,20 @@ CROSS JOIN LATERAL (
 
 TWINS = """
 SELECT wanted.p, wanted.t, held.trace_id, held.started_at
-FROM unnest(%(projects)s::text::bigint[], %(ids)s::text[], %(traces)s::text::bytea[]) AS wanted (p, id, t)
+FROM unnest(%(projects)s::text::bigint[], %(ids)s::text[], %(traces)s::text::bytea[], %(scopes)s::text[])
+  AS wanted (p, id, t, scope)
 CROSS JOIN LATERAL (
-  (SELECT trace_id, started_at FROM telemetry_span
+  (SELECT trace_id, started_at, scope FROM telemetry_span
    WHERE project_id = wanted.p AND response_id = wanted.id AND response_id <> '' AND trace_id <> wanted.t
      AND started_at >= %(first)s AND started_at < %(last)s LIMIT 8)
   UNION ALL
-  (SELECT trace_id, started_at FROM telemetry_span
+  (SELECT trace_id, started_at, scope FROM telemetry_span
    WHERE project_id = wanted.p AND call_id = wanted.id AND call_id <> '' AND trace_id <> wanted.t
      AND started_at >= %(first)s AND started_at < %(last)s LIMIT 8)
 ) AS held
+-- Only reports of different instrumentations can be one call. Told apart after the limit, so that a client that gives
+-- every call the same id costs no more than another.
+WHERE held.scope <> wanted.scope
 """
 
 # Failed calls without an id, near other such calls in time; there are few of them.
@@ -259,7 +263,7 @@ def _same_ids(
     cursor: CursorWrapper, spans: Sequence[SpanRecord] | Sequence[Facts]
 ) -> dict[TraceKey, tuple[int, bytes, datetime]]:
     ids = [
-        (span.project_id, name, span.trace_id, span.started_at)
+        (span.project_id, name, span.trace_id, span.scope, span.started_at)
         for span in spans
         for name in {span.response_id, span.call_id}
         if name
@@ -272,7 +276,8 @@ def _same_ids(
         {
             "projects": numbers_array(project_id for project_id, *_rest in ids),
             "ids": [name for _project, name, *_rest in ids],
-            "traces": bytes_array(trace_id for _project, _name, trace_id, _at in ids),
+            "traces": bytes_array(trace_id for _project, _name, trace_id, *_rest in ids),
+            "scopes": [scope for *_names, scope, _at in ids],
             "first": min(times) - TWIN_WINDOW,
             "last": max(times) + TWIN_WINDOW,
         },
