@@ -18,10 +18,68 @@ def _whole(value: float | None) -> int | None:
 
 
 @dataclass(frozen=True)
-class RetrievalFigures:
-    """What some retrievals add up to."""
+class Timed:
+    """What things that take time add up to."""
 
     tally: Tally
+
+    @property
+    def latency_p50(self) -> int | None:
+        """Milliseconds that half of them took at most."""
+        return _whole(self.tally.spreads["latency_ms"].p50)
+
+    @property
+    def latency_p99(self) -> int | None:
+        """Milliseconds that all but a hundredth of them took at most."""
+        return _whole(self.tally.spreads["latency_ms"].p99)
+
+
+@dataclass(frozen=True)
+class Ending(Timed):
+    """What things that succeed, fail or run out of time add up to."""
+
+    @property
+    def success(self) -> int:
+        """Those that succeeded."""
+        return self.tally["success"]
+
+    @property
+    def failure(self) -> int:
+        """Those that failed."""
+        return self.tally["failure"]
+
+    @property
+    def timeout(self) -> int:
+        """Those that ran out of time or were cancelled."""
+        return self.tally["timeout"]
+
+    @property
+    def ended(self) -> int:
+        """Those whose outcome is known."""
+        return self.success + self.failure + self.timeout
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of the ended ones that succeeded."""
+        return self._of_ended(self.success)
+
+    @property
+    def failure_rate(self) -> float | None:
+        """The share of the ended ones that failed."""
+        return self._of_ended(self.failure)
+
+    @property
+    def timeout_rate(self) -> float | None:
+        """The share of the ended ones that ran out of time."""
+        return self._of_ended(self.timeout)
+
+    def _of_ended(self, count: int) -> float | None:
+        return count / self.ended if self.ended else None
+
+
+@dataclass(frozen=True)
+class RetrievalFigures(Timed):
+    """What some retrievals add up to."""
 
     @property
     def retrievals(self) -> int:
@@ -89,16 +147,6 @@ class RetrievalFigures:
         return self.tally.spreads["top_score"].p90
 
     @property
-    def latency_p50(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p50)
-
-    @property
-    def latency_p99(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p99)
-
-    @property
     def rerankings(self) -> int:
         """Retrievals and reranker spans with documents that a reranker put in order."""
         return self.tally["rerankings"]
@@ -129,10 +177,8 @@ class RetrievalFigures:
 
 
 @dataclass(frozen=True)
-class TaskFigures:
+class TaskFigures(Ending):
     """What some tasks add up to."""
-
-    tally: Tally
 
     @property
     def tasks(self) -> int:
@@ -140,47 +186,9 @@ class TaskFigures:
         return self.tally["tasks"]
 
     @property
-    def success(self) -> int:
-        """Those that succeeded."""
-        return self.tally["success"]
-
-    @property
-    def failure(self) -> int:
-        """Those that failed."""
-        return self.tally["failure"]
-
-    @property
-    def timeout(self) -> int:
-        """Those that ran out of time or were cancelled."""
-        return self.tally["timeout"]
-
-    @property
-    def ended(self) -> int:
-        """Those whose outcome is known."""
-        return self.success + self.failure + self.timeout
-
-    @property
     def unended(self) -> int:
         """Those that have no end yet."""
         return self.tasks - self.ended
-
-    def _of_ended(self, count: int) -> float | None:
-        return count / self.ended if self.ended else None
-
-    @property
-    def success_rate(self) -> float | None:
-        """The share of the ended tasks that succeeded."""
-        return self._of_ended(self.success)
-
-    @property
-    def failure_rate(self) -> float | None:
-        """The share of the ended tasks that failed."""
-        return self._of_ended(self.failure)
-
-    @property
-    def timeout_rate(self) -> float | None:
-        """The share of the ended tasks that ran out of time."""
-        return self._of_ended(self.timeout)
 
     @property
     def loops(self) -> int:
@@ -223,16 +231,6 @@ class TaskFigures:
         return self.tally["handoffs"]
 
     @property
-    def latency_p50(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p50)
-
-    @property
-    def latency_p99(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p99)
-
-    @property
     def cost_usd(self) -> Decimal | None:
         """The sum of what is known."""
         return self.tally.cost_usd
@@ -258,46 +256,10 @@ def _dollars(billionths: float | None) -> Decimal | None:
 
 
 @dataclass(frozen=True)
-class ToolFigures:
+class ToolFigures(Ending):
     """What some runs of tools add up to."""
-
-    tally: Tally
 
     @property
     def runs(self) -> int:
         """How many there are."""
         return self.tally["runs"]
-
-    @property
-    def failure(self) -> int:
-        """Those that failed."""
-        return self.tally["failure"]
-
-    @property
-    def timeout(self) -> int:
-        """Those that ran out of time."""
-        return self.tally["timeout"]
-
-    @property
-    def _ended(self) -> int:
-        return self.tally["success"] + self.failure + self.timeout
-
-    @property
-    def failure_rate(self) -> float | None:
-        """The share of the ended runs that failed."""
-        return self.failure / self._ended if self._ended else None
-
-    @property
-    def timeout_rate(self) -> float | None:
-        """The share of the ended runs that ran out of time."""
-        return self.timeout / self._ended if self._ended else None
-
-    @property
-    def latency_p50(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p50)
-
-    @property
-    def latency_p99(self) -> int | None:
-        """Milliseconds."""
-        return _whole(self.tally.spreads["latency_ms"].p99)

@@ -81,20 +81,19 @@ def desk(product: str, visit: Page) -> Iterator[str]:
         cursor.execute("TRUNCATE telemetry_search, telemetry_fresh, telemetry_opentrace")
 
 
-def shown(page: Page) -> tuple[str, str]:
-    """The row that is marked in the waterfall, and the span beside it."""
-    row = page.locator("#wf a[aria-current=true] .wf__name > :first-child")
-    return row.inner_text(), page.locator("#span h2").inner_text()
+def expect_shown(page: Page, name: str) -> None:
+    """The span beside the waterfall is this one, and so is the row that is marked."""
+    expect(page.locator("#span h2")).to_have_text(name)
+    expect(page.locator("#wf a[aria-current=true] .wf__name > :first-child")).to_have_text(name)
 
 
 def test_goes_through_the_spans_without_reloading(desk: str, visit: Page) -> None:
     visit.goto(f"{desk}/traces/{TRACE}")
-    assert shown(visit) == ("first", "first")
+    expect_shown(visit, "first")
     visit.evaluate(MARK)
     for name in ("lookup", "second"):
         visit.keyboard.press("j")
-        expect(visit.locator("#span h2")).to_have_text(name)
-        assert shown(visit) == (name, name)
+        expect_shown(visit, name)
     visit.locator("#wf a", has_text="search").click()
     expect(visit.locator("#span h2")).to_have_text("search")
     visit.locator("#span .tabs a", has_text="Documents").click()
@@ -103,8 +102,7 @@ def test_goes_through_the_spans_without_reloading(desk: str, visit: Page) -> Non
     assert "tab=documents" in visit.url
     visit.go_back()
     visit.go_back()
-    expect(visit.locator("#span h2")).to_have_text("second")
-    assert shown(visit) == ("second", "second")
+    expect_shown(visit, "second")
 
 
 def test_follows_what_arrives_until_it_is_paused(desk: str, visit: Page) -> None:

@@ -7,19 +7,14 @@ from django.shortcuts import render
 
 from apps.core import clock
 from apps.core.errors import NotFound
-from apps.core.periods import Period, read_moment, read_period
+from apps.core.periods import read_moment, read_period
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
-from apps.projects.selectors import list_features
 from apps.telemetry import conversation, list_filters
-from apps.telemetry.filters import TraceFilter
 from apps.telemetry.selectors import sessions as selectors
-from apps.telemetry.selectors.saved_views import list_views
 from apps.telemetry.selectors.scores import scores_of_session, scores_of_traces
-from apps.telemetry.selectors.sessions import SessionPage
-from apps.telemetry.selectors.traces import BadCursor
+from apps.telemetry.views import lists
 
-PAGE_SIZE = 50
 TURNS = 20
 """So many traces of a session are shown at once."""
 
@@ -31,28 +26,15 @@ def sessions(request: ProjectRequest, project: Project) -> HttpResponse:
     params = request.GET.dict()
     period = read_period(params, now=now, default="24h")
     matching = list_filters.read_filter(params)
-    page = _page(project, period, matching, params.get("cursor"))
+    page = lists.read_page(selectors.recent_sessions, project, period, matching, params.get("cursor"))
     context = {
         "project": project,
         "sessions": page.items,
         "next_cursor": page.next_cursor,
         "is_first": not params.get("cursor"),
-        **list_filters.bar(params, matching, features=[feature.slug for feature in list_features(project)]),
-        "list_page": "sessions",
-        "views": list_views(project, request.user, "sessions"),
+        **lists.around(request, project, matching, list_page="sessions"),
     }
     return render(request, "telemetry/sessions.html", context)
-
-
-def _page(project: Project, period: Period, matching: TraceFilter, cursor: str | None) -> SessionPage:
-    try:
-        return selectors.recent_sessions(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE, cursor=cursor
-        )
-    except BadCursor:
-        return selectors.recent_sessions(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE
-        )
 
 
 @project_page()

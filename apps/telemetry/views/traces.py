@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -12,17 +11,13 @@ from django.utils.translation import ngettext
 
 from apps.core import clock
 from apps.core.http import wants_fragment
-from apps.core.periods import Period, read_moment, read_period
+from apps.core.periods import read_moment, read_period
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
-from apps.projects.selectors import list_features
 from apps.telemetry import list_filters
-from apps.telemetry.filters import TraceFilter
 from apps.telemetry.selectors import traces as selectors
-from apps.telemetry.selectors.saved_views import list_views
-from apps.telemetry.selectors.traces import BadCursor, TracePage, TraceSummary
-
-PAGE_SIZE = 50
+from apps.telemetry.selectors.traces import TraceSummary
+from apps.telemetry.views import lists
 
 
 @project_page()
@@ -36,7 +31,7 @@ def traces(request: ProjectRequest, project: Project) -> HttpResponse:
     period = read_period(params, now=now, default="24h")
     matching = list_filters.read_filter(params)
     is_live = params.get("live") == "1" and not params.get("cursor")
-    page = _page(project, period, matching, params.get("cursor"))
+    page = lists.read_page(selectors.recent_traces, project, period, matching, params.get("cursor"))
     mark = _mark(page.items)
     is_fragment = wants_fragment(request)
     if is_fragment and is_live and request.headers.get("X-Mark") == mark:
@@ -54,35 +49,12 @@ def traces(request: ProjectRequest, project: Project) -> HttpResponse:
         "news": _news(page.items, request) if is_fragment and is_live else "",
     }
     if not is_fragment:
-        context |= _around(request, project, params, matching, page)
+        models = {model for item in page.items for model in item.models}
+        context |= lists.around(request, project, matching, list_page="traces", models=models)
     name = "telemetry/_trace_list.html" if is_fragment else "telemetry/traces.html"
     response = render(request, name, context)
     patch_vary_headers(response, ["HX-Request"])
     return response
-
-
-def _page(project: Project, period: Period, matching: TraceFilter, cursor: str | None) -> TracePage:
-    try:
-        return selectors.recent_traces(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE, cursor=cursor
-        )
-    except BadCursor:
-        return selectors.recent_traces(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE
-        )
-
-
-def _around(
-    request: ProjectRequest, project: Project, params: dict[str, str], matching: TraceFilter, page: TracePage
-) -> dict[str, Any]:
-    """The filters and the saved views."""
-    features = [feature.slug for feature in list_features(project)]
-    models = {model for item in page.items for model in item.models}
-    return {
-        **list_filters.bar(params, matching, features=features, models=models),
-        "list_page": "traces",
-        "views": list_views(project, request.user, "traces"),
-    }
 
 
 def _mark(items: list[TraceSummary]) -> str:

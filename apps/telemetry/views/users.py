@@ -13,16 +13,12 @@ from apps.core.clock import zone_named
 from apps.core.periods import Period, read_period
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
-from apps.projects.selectors import list_features
 from apps.telemetry import list_filters
 from apps.telemetry.filters import TraceFilter
 from apps.telemetry.selectors import sessions, traces
 from apps.telemetry.selectors import users as selectors
-from apps.telemetry.selectors.saved_views import list_views
-from apps.telemetry.selectors.traces import BadCursor
-from apps.telemetry.selectors.users import UserPage
+from apps.telemetry.views import lists
 
-PAGE_SIZE = 50
 RECENT = 20
 """So many traces and sessions of one user are shown."""
 
@@ -34,28 +30,15 @@ def users(request: ProjectRequest, project: Project) -> HttpResponse:
     params = request.GET.dict()
     period = read_period(params, now=now, default="24h")
     matching = list_filters.read_filter(params)
-    page = _page(project, period, matching, params.get("cursor"))
+    page = lists.read_page(selectors.recent_users, project, period, matching, params.get("cursor"))
     context = {
         "project": project,
         "users": page.items,
         "next_cursor": page.next_cursor,
         "is_first": not params.get("cursor"),
-        **list_filters.bar(params, matching, features=[feature.slug for feature in list_features(project)]),
-        "list_page": "users",
-        "views": list_views(project, request.user, "users"),
+        **lists.around(request, project, matching, list_page="users"),
     }
     return render(request, "telemetry/users.html", context)
-
-
-def _page(project: Project, period: Period, matching: TraceFilter, cursor: str | None) -> UserPage:
-    try:
-        return selectors.recent_users(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE, cursor=cursor
-        )
-    except BadCursor:
-        return selectors.recent_users(
-            project.pk, start=period.start, end=period.end, matching=matching, limit=PAGE_SIZE
-        )
 
 
 @project_page()
