@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from apps.providers import api, views
+from apps.providers.api import prices as prices_api
+from apps.providers.views import prices
 
 urlpatterns = [
-    path("p/<slug:project>/settings/prices", views.settings_prices, name="settings_prices"),
-    path("p/<slug:project>/settings/prices/<uuid:price>/end", views.price_end, name="price_end"),
-    path("api/v1/prices", api.PricesApi.as_view(), name="api_prices"),
-    path("api/v1/prices/<uuid:price>/end", api.PriceEndApi.as_view(), name="api_price_end"),
+    path("p/<slug:project>/settings/prices", prices.settings_prices, name="settings_prices"),
+    path("p/<slug:project>/settings/prices/<uuid:price>/end", prices.price_end, name="price_end"),
+    path("api/v1/prices", prices_api.PricesApi.as_view(), name="api_prices"),
+    path("api/v1/prices/<uuid:price>/end", prices_api.PriceEndApi.as_view(), name="api_price_end"),
 ]

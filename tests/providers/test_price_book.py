@@ -201,7 +201,7 @@ def test_many_names_do_not_fill_the_memory(
     book: PriceBook, project: Project, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync()
-    monkeypatch.setattr(selectors, "MAX_REMEMBERED", 10)
+    monkeypatch.setattr(selectors.prices, "MAX_REMEMBERED", 10)
     for number in range(50):
         assert book.price_for(project.pk, "openai", f"model-{number}", NOW) is None
 

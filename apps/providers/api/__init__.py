@@ -1,0 +1,1 @@
+"""JSON endpoints: prices and connections."""
