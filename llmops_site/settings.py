@@ -56,6 +56,8 @@ INSTALLED_APPS = [
     "apps.projects",
     "apps.providers",
     "apps.telemetry",
+    "apps.prompts",
+    "apps.playground",
     "apps.dashboards",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -12,6 +12,8 @@ urlpatterns = [
     path("", include("apps.projects.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.telemetry.urls")),
+    path("", include("apps.prompts.urls")),
+    path("", include("apps.playground.urls")),
     path("", include("apps.dashboards.urls")),
 ]
 

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("core", "accounts", "projects", "providers", "telemetry", "dashboards")
-"""From the lowest floor to the highest, as the contract `app-order` has them; a test compares the two."""
+APPS = ("core", "accounts", "projects", "providers", "telemetry", "prompts", "playground", "dashboards")
+"""From the lowest floor to the highest, as the contract `app-order` has them; a test compares the two. Telemetry and
+prompts stand on one floor."""
 
 
 @cache

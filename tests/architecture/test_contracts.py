@@ -21,6 +21,8 @@ TYPES = {"layers": LayersContract, "forbidden": ForbiddenContract, "protected": 
 PLANTED = [
     ("app-order", "apps.projects.services.projects", "apps.telemetry.selectors.traces"),
     ("app-order", "apps.core.clock", "apps.accounts.models"),
+    ("app-order", "apps.telemetry.selectors.traces", "apps.prompts.models"),
+    ("app-order", "apps.prompts.selectors.prompts", "apps.telemetry.selectors.traces"),
     ("site-on-top", "apps.core.stack.places", "llmops_site.env"),
     ("inside-an-app", "apps.projects.models", "apps.projects.selectors"),
     ("inside-an-app", "apps.projects.selectors", "apps.projects.services.names"),
@@ -76,4 +78,5 @@ def test_notices_an_app_without_a_floor(graph: grimp.ImportGraph) -> None:
 
 
 def test_agrees_with_the_order_the_other_tests_use() -> None:
-    assert CONTRACTS["app-order"]["layers"] == list(reversed(APPS))
+    floors = [layer.split(" | ") for layer in CONTRACTS["app-order"]["layers"]]
+    assert [app for floor in floors for app in floor] == list(reversed(APPS))

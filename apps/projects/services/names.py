@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, RestrictedError
 
 from apps.accounts.models import User
 from apps.core.errors import Conflict, Invalid
@@ -94,7 +94,7 @@ def move_environment(*, project: Project, environment: Environment, up: bool) ->
 def remove_environment(*, project: Project, environment: Environment, actor: Actor, now: datetime) -> None:
     """Take an unused environment off the list; its old calls stay, and a new call brings it back.
 
-    Raises EnvironmentInUse for a protected one, the last one, or one that had a call within 30 days.
+    Raises EnvironmentInUse for a protected one, the last one, one that had a call within 30 days, or one with history.
     """
     _lock(project.pk)
     environment = Environment.objects.get(pk=environment.pk, project=project)
@@ -108,7 +108,12 @@ def remove_environment(*, project: Project, environment: Environment, actor: Act
     if Environment.objects.filter(project=project).count() == 1:
         raise EnvironmentInUse("A project needs at least one environment.")
     audit.record(actor=actor, action="projects.environment_removed", project=project, target=environment, at=now)
-    environment.delete()
+    try:
+        environment.delete()
+    except RestrictedError as error:
+        raise EnvironmentInUse(
+            f"What was live in {environment.slug}, and when, is kept; so the environment stays, too."
+        ) from error
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import available_timezones
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import User
 from apps.core import jobs
@@ -121,4 +121,7 @@ def delete_project(*, project: Project, typed_name: str, actor: Actor, now: date
     )
     if jobs.is_registered(FORGET_JOB):
         jobs.enqueue(FORGET_JOB, project_id=project.pk)
+    with connection.cursor() as cursor:
+        # Tables that keep their rows for ever let them go with this project, in this transaction.
+        cursor.execute("SELECT set_config('prodworthy.deleting_project', %s, true)", [str(project.pk)])
     project.delete()

@@ -1,0 +1,1 @@
+"""JSON endpoints of prompts, one module for each subject."""

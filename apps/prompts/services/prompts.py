@@ -1,0 +1,183 @@
+"""Making, changing, renaming and archiving prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.accounts.models import User
+from apps.core.errors import Conflict, Invalid
+from apps.projects import audit
+from apps.projects.models import Membership, Project
+from apps.projects.types import Actor
+from apps.prompts import names
+from apps.prompts.content import NOT_IN_TEXT
+from apps.prompts.models import Prompt
+
+MOST_PROMPTS = 10_000
+MOST_TAGS, LONGEST_TAG = 20, 64
+
+
+class TooManyPrompts(Conflict):
+    """The project has as many prompts as it may have."""
+
+    code, message = "too_many_prompts", "A project may have {most} prompts. Begin another project."
+
+
+class NameTaken(Invalid):
+    """Another prompt has, or had, this name."""
+
+    code = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=[f"There is a prompt that has, or had, the name {name}. Choose another one."])
+
+
+def _require_good_name(project: Project, name: str, *, but: int | None = None) -> None:
+    fault = names.fault_of(name)
+    if fault is not None:
+        raise Invalid(name=[fault])
+    taken = Prompt.objects.filter(Q(name=name) | Q(former_names__contains=[name]), project=project).exclude(pk=but)
+    if taken.exists():
+        raise NameTaken(name)
+
+
+def _lock_project(project: Project) -> None:
+    """Lock the project's row, so that prompts are counted and named by one at a time."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+
+
+def locked(prompt: Prompt) -> Prompt:
+    """The prompt as it is now, its row locked until the transaction ends. Taken before rows of versions and drafts."""
+    return Prompt.objects.select_for_update(no_key=True).select_related("project").get(pk=prompt.pk)
+
+
+@transaction.atomic
+def create_prompt(
+    *,
+    project: Project,
+    name: str,
+    actor: Actor,
+    now: datetime,
+    description: str = "",
+    owner: User | None = None,
+    tags: Iterable[str] = (),
+) -> Prompt:
+    """A prompt without any content yet. Raises Invalid for a bad name, owner or tags, NameTaken, TooManyPrompts."""
+    _lock_project(project)
+    _require_good_name(project, name)
+    _require_member(project, owner)
+    if Prompt.objects.filter(project=project).count() >= MOST_PROMPTS:
+        raise TooManyPrompts(most=MOST_PROMPTS)
+    prompt = Prompt.objects.create(
+        project=project,
+        name=name,
+        description=_clean_description(description),
+        owner=owner,
+        tags=_clean_tags(tags),
+        created_at=now,
+        changed_at=now,
+        created_by=actor.name,
+    )
+    audit.record(actor=actor, action="prompts.created", project=project, target=prompt, at=now)
+    return prompt
+
+
+@transaction.atomic
+def change_prompt(
+    *,
+    prompt: Prompt,
+    actor: Actor,
+    now: datetime,
+    description: str | None = None,
+    owner: User | None = None,
+    keeps_owner: bool = False,
+    tags: Iterable[str] | None = None,
+) -> Prompt:
+    """Set what stands around the versions: description, owner, tags; None (`keeps_owner`) leaves it as it is."""
+    prompt = locked(prompt)
+    before = (prompt.description, prompt.owner_id, list(prompt.tags))
+    if description is not None:
+        prompt.description = _clean_description(description)
+    if not keeps_owner:
+        _require_member(prompt.project, owner)
+        prompt.owner = owner
+    if tags is not None:
+        prompt.tags = _clean_tags(tags)
+    if before != (prompt.description, prompt.owner_id, list(prompt.tags)):
+        prompt.changed_at = now
+        prompt.save(update_fields=["description", "owner", "tags", "changed_at"])
+        audit.record(actor=actor, action="prompts.changed", project=prompt.project, target=prompt, at=now)
+    return prompt
+
+
+@transaction.atomic
+def rename_prompt(*, prompt: Prompt, name: str, actor: Actor, now: datetime) -> Prompt:
+    """Give the prompt another name. Callers who use a former one are still answered.
+
+    Raises Invalid for a bad name, NameTaken.
+    """
+    _lock_project(prompt.project)
+    prompt = locked(prompt)
+    if prompt.name == name:
+        return prompt
+    _require_good_name(prompt.project, name, but=prompt.pk)
+    details = {"from": prompt.name, "to": name}
+    prompt.former_names = [one for one in [*prompt.former_names, prompt.name] if one != name]
+    prompt.name, prompt.changed_at = name, now
+    prompt.save(update_fields=["name", "former_names", "changed_at"])
+    audit.record(actor=actor, action="prompts.renamed", project=prompt.project, target=prompt, at=now, details=details)
+    return prompt
+
+
+class StillLive(Conflict):
+    """A prompt that is live somewhere is not archived."""
+
+    code, message = "still_live", "This prompt is live in {where}. End that first, or leave the prompt as it is."
+
+
+@transaction.atomic
+def archive_prompt(*, prompt: Prompt, actor: Actor, now: datetime) -> Prompt:
+    """Take the prompt off the lists; its versions stay. Raises StillLive while it is live anywhere."""
+    prompt = locked(prompt)
+    live = prompt.deployments.filter(ended_at=None).values_list("environment__slug", flat=True)
+    if live:
+        raise StillLive(where=", ".join(sorted(live)))
+    if prompt.archived_at is None:
+        prompt.archived_at = now
+        prompt.save(update_fields=["archived_at"])
+        audit.record(actor=actor, action="prompts.archived", project=prompt.project, target=prompt, at=now)
+    return prompt
+
+
+@transaction.atomic
+def restore_prompt(*, prompt: Prompt, actor: Actor, now: datetime) -> Prompt:
+    """Put an archived prompt back on the lists."""
+    prompt = locked(prompt)
+    if prompt.archived_at is not None:
+        prompt.archived_at = None
+        prompt.save(update_fields=["archived_at"])
+        audit.record(actor=actor, action="prompts.restored", project=prompt.project, target=prompt, at=now)
+    return prompt
+
+
+def _require_member(project: Project, owner: User | None) -> None:
+    if owner is not None and not Membership.objects.filter(project=project, user=owner).exists():
+        raise Invalid(owner=["The owner must be a member of the project."])
+
+
+def _clean_description(text: str) -> str:
+    if len(text) > 10_000:
+        raise Invalid(description=["At most 10,000 characters."])
+    return NOT_IN_TEXT.sub("\N{REPLACEMENT CHARACTER}", text.strip())
+
+
+def _clean_tags(tags: Iterable[str]) -> list[str]:
+    """The tags without blanks around them, each once, in the order given."""
+    clean = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    if len(clean) > MOST_TAGS or any(len(tag) > LONGEST_TAG or NOT_IN_TEXT.search(tag) for tag in clean):
+        raise Invalid(tags=[f"At most {MOST_TAGS} tags of {LONGEST_TAG} characters."])
+    return clean

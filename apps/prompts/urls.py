@@ -1,0 +1,5 @@
+"""Routes of prompts; their hot door is not among them (see `doors`)."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,1 @@
+"""Pages of prompts, one module for each subject."""
