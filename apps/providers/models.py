@@ -1,9 +1,11 @@
-"""Dated prices, where they came from, and the mark that tells caches that something changed."""
+"""Dated prices, where they came from, and the mark that tells caches that something changed; and connections to
+providers."""
 
 from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
@@ -89,3 +91,78 @@ class PriceBookVersion(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="providers_pricebook_one_row")]
+
+
+class Connection(models.Model):
+    """How a project reaches a provider, with its sealed key. The key can be replaced and used, never read again.
+
+    The key belongs to the place it was given for: changing the protocol or the address clears it.
+    """
+
+    class Protocol(models.TextChoices):
+        """Those of `calls.Protocol` that a connection may speak; the test model needs none."""
+
+        OPENAI = "openai"
+        ANTHROPIC = "anthropic"
+        LITELLM = "litellm"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="connections")
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # The first part of a model's full name, as in `<slug>/gpt-4o`.
+    slug = models.CharField(max_length=64)
+    name = models.CharField(max_length=120)
+    protocol = models.CharField(max_length=16, choices=Protocol.choices)
+    # As the price book names it, and with LiteLLM as LiteLLM does; empty: unknown, so calls have no listed price.
+    provider = models.CharField(max_length=64, blank=True)
+    # Empty with LiteLLM alone, which knows where its providers are.
+    base_url = models.CharField(max_length=500, blank=True)
+    sealed_secret = models.TextField(blank=True)
+    # The last four characters of a key that has at least twelve.
+    secret_hint = models.CharField(max_length=4, blank=True)
+    # What pickers offer. Any other model may be named with the slug before it.
+    model_names = ArrayField(models.CharField(max_length=200), default=list)
+    connect_seconds = models.PositiveSmallIntegerField(default=5)
+    first_byte_seconds = models.PositiveSmallIntegerField(default=30)
+    idle_seconds = models.PositiveSmallIntegerField(default=30)
+    total_seconds = models.PositiveSmallIntegerField(default=300)
+    attempts = models.PositiveSmallIntegerField(default=2)
+    created_at = models.DateTimeField(default=clock.now)
+    changed_at = models.DateTimeField(default=clock.now)
+    last_checked_at = models.DateTimeField(null=True)
+    # None: not checked since the last change.
+    last_check_ok = models.BooleanField(null=True)
+    last_check_note = models.CharField(max_length=300, blank=True)
+    disabled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "slug"], name="providers_connection_slug_once"),
+            models.CheckConstraint(
+                condition=Q(protocol__in=["openai", "anthropic", "litellm"]), name="providers_connection_protocol_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(protocol="litellm") | ~Q(base_url=""), name="providers_connection_has_address"
+            ),
+            models.CheckConstraint(
+                condition=~Q(sealed_secret="") | Q(secret_hint=""),
+                name="providers_connection_hint_of_secret",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    connect_seconds__range=(1, 60),
+                    first_byte_seconds__range=(1, 600),
+                    idle_seconds__range=(1, 600),
+                    total_seconds__range=(1, 3600),
+                    attempts__range=(1, 5),
+                ),
+                name="providers_connection_limits_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def place(self) -> str:
+        """What the sealed key is bound to: a copy of it in another row does not open."""
+        return f"providers_connection:{self.uuid}:secret"

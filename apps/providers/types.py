@@ -94,3 +94,56 @@ class FileStatus:
     synced_at: datetime
     checked_at: datetime
     models: int
+
+
+class ConnectionState(StrEnum):
+    """What is known of a connection."""
+
+    UNCHECKED = "unchecked"
+    WORKS = "works"
+    FAILS = "fails"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLine:
+    """A connection as lists and forms show it: everything but the key."""
+
+    uuid: UUID
+    slug: str
+    name: str
+    protocol: str
+    provider: str
+    base_url: str
+    has_secret: bool
+    secret_hint: str
+    """The last four characters of a long key; else empty."""
+    models: tuple[str, ...]
+    connect_seconds: int
+    first_byte_seconds: int
+    idle_seconds: int
+    total_seconds: int
+    attempts: int
+    state: ConnectionState
+    created_at: datetime
+    changed_at: datetime
+    last_checked_at: datetime | None
+    last_check_note: str
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that can be called from a project."""
+
+    name: str
+    """What `target_for` takes and people pick: the connection's slug, `/`, and the model."""
+    model: str
+    """As the provider names it."""
+    connection: str
+    """The connection's name for people."""
+    provider: str
+    is_test: bool
+    is_embedding: bool
+    """True where the name says so; a guess from words, only good for sorting."""
+    is_price_known: bool
