@@ -12,10 +12,13 @@ from uuid import UUID
 from apps.providers.price_file import BadEntry
 from apps.providers.rates import PriceRates
 
+NO_ROW = 0
+"""In place of a price row's id: the test model, whose price no row holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class PricedModel:
-    """The price list in force for a model at a moment. `price_id` is the row it was read from."""
+    """The price list in force for a model at a moment. `price_id` is the row it was read from, or NO_ROW."""
 
     price_id: int
     provider: str

@@ -19,13 +19,24 @@ from apps.core.errors import Invalid, NotFound
 from apps.projects.models import Project
 from apps.providers.models import Price, PriceBookVersion, PriceSync
 from apps.providers.names import Candidate, ways_to_read
+from apps.providers.presets import TEST, is_test_model
 from apps.providers.rates import STANDARD, PriceRates, rates_from_json
-from apps.providers.types import FileStatus, PricedModel, PriceLine, PricePage, PriceState, StalePrices
+from apps.providers.types import NO_ROW, FileStatus, PricedModel, PriceLine, PricePage, PriceState, StalePrices
 
 CHECK_SECONDS = 2.0
 """How long a process may work with prices that somebody else has just changed."""
 
 MAX_REMEMBERED = 50_000
+
+FREE = PricedModel(
+    price_id=NO_ROW,
+    provider=TEST,
+    model="",
+    source="test",
+    starts_on=date.min,
+    rates=rates_from_json({"input": "0", "output": "0"}),
+)
+"""What the shipped test model costs: nothing, really."""
 
 
 class _Row(NamedTuple):
@@ -91,7 +102,8 @@ class PriceBook:
         """The price list in force for a call that began at `at`, or None when the model is not priced.
 
         The project's own prices go before the price file's. `apps.providers.names` says how spellings are
-        understood. A model that is listed without a price counts as not priced.
+        understood. A model that is listed without a price counts as not priced. The shipped test model costs 0 without
+        a row: its price_id is 0, which no row has. A price of one's own goes before that too.
         """
         snapshot = self._current()
         key = (project_id, provider, model)
@@ -103,7 +115,7 @@ class PriceBook:
             snapshot.found[key] = reading
         priced = reading.at(at)
         if priced is None or not priced.rates.plans:
-            return None
+            return FREE if is_test_model(provider, model) else None
         if priced.rates.off_peak is not None:
             return replace(priced, rates=priced.rates.at(at))
         return priced

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.providers import price_file, selectors, services
-from apps.providers.types import SyncReport
+from apps.providers.types import NO_ROW, SyncReport
 
 SOME_LEFT_OUT = 3
 BAD_SHOWN = 50
@@ -68,6 +68,9 @@ class Command(BaseCommand):
         priced = selectors.price_book.price_for(selectors.NO_PROJECT, provider, model, clock.now())
         if priced is None:
             raise CommandError(f"{model} has no price. Look for its listed name in the price book, or set your own.")
+        if priced.price_id == NO_ROW:
+            self.stdout.write("The test model is free.")
+            return
         price = selectors.get_price(priced.price_id)
         self.stdout.write(f"{price.model} ({price.provider}), from {price.starts_on}, dollars per million tokens:")
         self.stdout.write(json.dumps(price.rates, indent=2))
