@@ -12,6 +12,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from apps.core.egress_rules import allowed_from
 from apps.core.stack import places
 from llmops_site.env import Env, with_password
 
@@ -361,6 +362,14 @@ INTAKE_MAX_BYTES = env.integer("PRODWORTHY_INTAKE_MAX_BYTES", 10 * 1024 * 1024, 
 INTAKE_MAX_ITEMS = 5_000
 INTAKE_WRITERS = env.integer("PRODWORTHY_INTAKE_WRITERS", 3, low=1, high=32)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+# --- Ways out -----------------------------------------------------------------------------------------------------
+
+EGRESS_ALLOW = env.words("PRODWORTHY_EGRESS_ALLOW")
+try:
+    allowed_from(EGRESS_ALLOW)
+except ValueError as error:
+    raise ImproperlyConfigured(f"PRODWORTHY_EGRESS_ALLOW: {error}.") from error
 
 # --- Mail, language, logs -----------------------------------------------------------------------------------------
 

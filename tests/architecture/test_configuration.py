@@ -105,6 +105,7 @@ def _check(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[st
         ({"PRODWORTHY_ALLOWED_HOSTS": "*"}, "a wildcard lets anybody forge links"),
         ({"PRODWORTHY_URL": "prodworthy.example.com"}, "PRODWORTHY_URL must look like https://"),
         ({"PRODWORTHY_PORT": "eight"}, "PRODWORTHY_PORT must be a whole number from 1 to 65535"),
+        ({"PRODWORTHY_EGRESS_ALLOW": "a.corp:80,http://b"}, "'http://b' has no port from 1 to 65535"),
         ({"DEBUG": "maybe"}, "DEBUG must be one of"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
