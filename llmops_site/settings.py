@@ -30,6 +30,7 @@ if env.flag("DEBUG"):
 SECRET_KEY = env.secret("SECRET_KEY", file=SECRETS_DIR / "secret_key")
 KEY_PEPPER = env.secret("PRODWORTHY_KEY_PEPPER", file=SECRETS_DIR / "key_pepper")
 ENCRYPTION_KEY = env.secret("PRODWORTHY_ENCRYPTION_KEY", file=SECRETS_DIR / "encryption_key")
+ENCRYPTION_KEY_OLD = env.text("PRODWORTHY_ENCRYPTION_KEY_OLD") or env.file_content("PRODWORTHY_ENCRYPTION_KEY_OLD_FILE")
 
 # --- Address ------------------------------------------------------------------------------------------------------
 
@@ -341,7 +342,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.rest.DenyAll"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.rest.DeepJSONParser"],
     "EXCEPTION_HANDLER": "apps.core.rest.render_error",
     "DEFAULT_SCHEMA_CLASS": "llmops_site.openapi.Schema",
     "COERCE_DECIMAL_TO_STRING": True,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from rest_framework import exceptions, serializers, status
+from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, Invalid
 
 if TYPE_CHECKING:
     # DRF imports this module while its views are only half imported.
@@ -87,8 +90,41 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class DeepJSONParser(JSONParser):
+    """JSON from anybody: one that is nested without end is refused like any other that cannot be read."""
+
+    def parse(self, stream: IO[Any], media_type: Any = None, parser_context: Any = None) -> Any:
+        """The value that the body spells. Raises ParseError."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise exceptions.ParseError("The JSON is nested too deeply.") from error
+
+
 def validated(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The request's body in the serializer's shape, or a 422 that names each field."""
     shape = serializer(data=request.data)
     shape.is_valid(raise_exception=True)
     return dict(shape.validated_data)
+
+
+def validated_query(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The query's parameters in the serializer's shape. Raises Invalid for unknown ones, and a 422 for bad ones."""
+    known = serializer().fields
+    unknown = sorted(set(request.query_params) - set(known) - {"project"})
+    if unknown:
+        raise Invalid(f"Unknown parameter: {', '.join(unknown)}.", known=sorted(known))
+    shape = serializer(data=request.query_params)
+    shape.is_valid(raise_exception=True)
+    return dict(shape.validated_data)
+
+
+def not_modified(request: Request, response: Response) -> Response:
+    """The response with an ETag over its data; a 304 without a body for a caller who has just that."""
+    # JSONRenderer writes equal data as equal bytes: the order of keys is that of the serializers.
+    tag = f'"{hashlib.sha256(JSONRenderer().render(response.data)).hexdigest()[:32]}"'
+    asked = [one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")]
+    if tag in asked or "*" in asked:
+        response = Response(status=status.HTTP_304_NOT_MODIFIED)
+    response["ETag"] = tag
+    return response

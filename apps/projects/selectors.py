@@ -58,6 +58,11 @@ def get_member(*, project: Project, uuid: UUID) -> Membership:
     return found
 
 
+def find_member(project: Project, email: str) -> Membership | None:
+    """The membership of the person with this address."""
+    return project.memberships.select_related("user").filter(user__email__iexact=email).first()
+
+
 def list_members(project: Project) -> list[Membership]:
     """All members, by name."""
     return list(project.memberships.select_related("user").order_by("user__name", "user__email"))

@@ -41,6 +41,10 @@ class BadContent(DomainError):
     code, http_status = "invalid", 422
     message = "One or more fields need a change."
 
+    def __init__(self, problems: Mapping[str, list[str]]) -> None:
+        super().__init__()
+        self.details = dict(problems)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -164,7 +168,7 @@ def content_from_dict(told: Mapping[str, Json]) -> Content:
     # Strangers in the values come first: nothing else here has to think of them.
     _look_through(told, problems)
     if problems.found:
-        raise BadContent(**problems.found)
+        raise BadContent(problems.found)
     has_text = "text" in told and "messages" not in told
     kind = _choice(Kind, told.get("kind", "text" if has_text else "chat"), "kind", problems)
     content = Content(
@@ -179,7 +183,7 @@ def content_from_dict(told: Mapping[str, Json]) -> Content:
         extra=_object(told.get("extra") or {}, "extra", problems),
     )
     if problems.found:
-        raise BadContent(**problems.found)
+        raise BadContent(problems.found)
     return content
 
 

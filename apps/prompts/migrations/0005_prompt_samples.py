@@ -9,4 +9,4 @@ class Migration(migrations.Migration):
     """See above."""
 
     dependencies: ClassVar[list[tuple[str, str]]] = [("prompts", "0004_git")]
-    operations: ClassVar[list[object]] = []
+    operations: ClassVar[list[migrations.RunSQL]] = []

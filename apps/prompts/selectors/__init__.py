@@ -10,6 +10,7 @@ from apps.prompts.selectors.prompts import (
     list_folders,
     list_prompts,
     list_tags,
+    prompt_line,
 )
 from apps.prompts.selectors.versions import (
     LiveVersion,
@@ -42,4 +43,5 @@ __all__ = [
     "list_versions",
     "live_deployments",
     "live_versions",
+    "prompt_line",
 ]

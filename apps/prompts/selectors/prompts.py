@@ -89,6 +89,11 @@ def list_prompts(
     return PromptPage([_line(prompt) for prompt in found[:limit]], following)
 
 
+def prompt_line(prompt: Prompt) -> PromptLine:
+    """One prompt as lists show it."""
+    return _line(_with_facts(Prompt.objects.filter(pk=prompt.pk).select_related("owner")).get())
+
+
 def _matching(project: Project, *, words: str, folder: str, tag: str, with_archived: bool) -> QuerySet[Prompt]:
     rows = Prompt.objects.filter(project=project).select_related("owner")
     for word in words.split():

@@ -15,11 +15,13 @@ from apps.prompts.models import Deployment, Prompt, Version
 from apps.prompts.semver import Number
 from apps.prompts.types import Kind, Syntax
 
+LATEST = "latest"
+
 
 def get_version(prompt: Prompt, number: str) -> Version:
-    """The version with this number, as `1.2.0`. Raises NotFound."""
+    """The version with this number, as `1.2.0`; `latest` is the newest. Raises NotFound."""
     wanted = semver.parse(number)
-    found = None
+    found = latest_version(prompt) if number == LATEST else None
     if wanted is not None:
         rows = Version.objects.select_related("prompt", "prompt__project")
         found = rows.filter(prompt=prompt, major=wanted.major, minor=wanted.minor, patch=wanted.patch).first()

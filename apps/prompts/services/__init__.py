@@ -3,8 +3,10 @@
 from apps.prompts.services.deploying import ProtectedEnvironment, deploy, withdraw
 from apps.prompts.services.drafts import DraftConflict, discard_draft, save_draft
 from apps.prompts.services.prompts import (
+    Changes,
     NameTaken,
     StillLive,
+    amend_prompt,
     archive_prompt,
     change_prompt,
     create_prompt,
@@ -17,12 +19,14 @@ from apps.prompts.services.publishing import (
     NumberTaken,
     Plan,
     SameContent,
+    create_with_version,
     plan,
     publish,
 )
 
 __all__ = [
     "BreakingLowered",
+    "Changes",
     "DraftConflict",
     "MovedOn",
     "NameTaken",
@@ -31,9 +35,11 @@ __all__ = [
     "ProtectedEnvironment",
     "SameContent",
     "StillLive",
+    "amend_prompt",
     "archive_prompt",
     "change_prompt",
     "create_prompt",
+    "create_with_version",
     "deploy",
     "discard_draft",
     "plan",

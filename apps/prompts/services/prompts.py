@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -40,8 +41,8 @@ def _require_good_name(project: Project, name: str, *, but: int | None = None) -
     fault = names.fault_of(name)
     if fault is not None:
         raise Invalid(name=[fault])
-    taken = Prompt.objects.filter(Q(name=name) | Q(former_names__contains=[name]), project=project).exclude(pk=but)
-    if taken.exists():
+    takers = Prompt.objects.filter(Q(name=name) | Q(former_names__contains=[name]), project=project)
+    if set(takers.values_list("pk", flat=True)) - {but}:
         raise NameTaken(name)
 
 
@@ -161,6 +162,38 @@ def restore_prompt(*, prompt: Prompt, actor: Actor, now: datetime) -> Prompt:
         prompt.archived_at = None
         prompt.save(update_fields=["archived_at"])
         audit.record(actor=actor, action="prompts.restored", project=prompt.project, target=prompt, at=now)
+    return prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change about a prompt; None leaves it as it is. With `sets_owner`, `owner` None means nobody."""
+
+    name: str | None = None
+    description: str | None = None
+    sets_owner: bool = False
+    owner: User | None = None
+    tags: list[str] | None = None
+    is_archived: bool | None = None
+
+
+@transaction.atomic
+def amend_prompt(*, prompt: Prompt, changes: Changes, actor: Actor, now: datetime) -> Prompt:
+    """Make all the changes, or none of them. Raises what changing, renaming and archiving raise."""
+    if changes.name is not None:
+        prompt = rename_prompt(prompt=prompt, name=changes.name, actor=actor, now=now)
+    prompt = change_prompt(
+        prompt=prompt,
+        description=changes.description,
+        owner=changes.owner,
+        keeps_owner=not changes.sets_owner,
+        tags=changes.tags,
+        actor=actor,
+        now=now,
+    )
+    if changes.is_archived is not None:
+        act = archive_prompt if changes.is_archived else restore_prompt
+        prompt = act(prompt=prompt, actor=actor, now=now)
     return prompt
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.core.errors import Conflict, Invalid
 from apps.projects import audit
+from apps.projects.models import Project
 from apps.projects.types import Actor
 from apps.prompts import bumping, semver
 from apps.prompts import content as contents
@@ -20,7 +21,7 @@ from apps.prompts.content import BadContent, Content, Message
 from apps.prompts.models import Draft, Prompt, Version
 from apps.prompts.selectors.versions import find_same_content, latest_version, published_texts
 from apps.prompts.semver import Number
-from apps.prompts.services.prompts import locked
+from apps.prompts.services.prompts import create_prompt, locked
 from apps.prompts.templating import rendering
 from apps.prompts.types import Bump, Origin
 
@@ -155,6 +156,30 @@ def publish(
     return version
 
 
+@transaction.atomic
+def create_with_version(
+    *,
+    project: Project,
+    name: str,
+    content: Content | None,
+    actor: Actor,
+    now: datetime,
+    description: str = "",
+    owner: User | None = None,
+    tags: Iterable[str] = (),
+    note: str = "",
+    author: User | None = None,
+    origin: Origin = Origin.EDITOR,
+) -> Prompt:
+    """A new prompt, with its first version when there is a content: both or neither. Raises what each raises."""
+    prompt = create_prompt(
+        project=project, name=name, description=description, owner=owner, tags=tags, actor=actor, now=now
+    )
+    if content is not None:
+        publish(prompt=prompt, content=content, note=note, author=author, actor=actor, now=now, origin=origin)
+    return prompt
+
+
 def _chosen_number(planned: Plan, number: Number | None) -> Number:
     latest = planned.latest
     if number is None:
@@ -184,7 +209,7 @@ def _message_as_dict(message: Message) -> Mapping[str, str]:
 def _resolve(prompt: Prompt, content: Content) -> tuple[tuple[Message, ...], tuple[tuple[str, str], ...]]:
     """The messages with every snippet in its place, and which snippets those are. Raises BadContent."""
     if not content.messages:
-        raise BadContent(messages=["A prompt needs at least one message."])
+        raise BadContent({"messages": ["A prompt needs at least one message."]})
     wanted: dict[tuple[str, str], str] = {}
     problems: dict[str, list[str]] = {}
     for place, message in enumerate(content.messages):
@@ -208,7 +233,7 @@ def _resolve(prompt: Prompt, content: Content) -> tuple[tuple[Message, ...], tup
             )
     problems |= _undeclared(content, texts) if not problems else {}
     if problems:
-        raise BadContent(**problems)
+        raise BadContent(problems)
     expanded = tuple(
         message
         if message.role == "placeholder"
@@ -245,4 +270,4 @@ def _undeclared(content: Content, texts: Mapping[tuple[str, str], str]) -> dict[
 
 def _require_size(messages: tuple[Message, ...]) -> None:
     if sum(len(message.content) for message in messages) > contents.MAX_JSON:
-        raise BadContent(messages=[f"With its snippets, a prompt may hold {contents.MAX_JSON // 1024} KiB."])
+        raise BadContent({"messages": [f"With its snippets, a prompt may hold {contents.MAX_JSON // 1024} KiB."]})
