@@ -10,10 +10,14 @@ class TelemetryConfig(AppConfig):
     label = "telemetry"
 
     def ready(self) -> None:
-        """Let readiness ask whether somebody still rolls up, and the rail how much waits to be reviewed."""
-        from apps.core import readiness, shell
+        """Let readiness ask whether somebody still rolls up, and the rail how much waits to be reviewed; let sealed ids
+        of users be brought over to a new encryption key."""
+        from apps.core import readiness, resealing, shell
         from apps.telemetry import health
+        from apps.telemetry.models import Erasure
         from apps.telemetry.selectors.review import count_waiting
+        from apps.telemetry.services.erasing import place_of
 
         readiness.register("roll-ups", health.roll_ups)
         shell.count_on_rail("review", count_waiting)
+        resealing.register(resealing.column(Erasure, "sealed_user", place_of))

@@ -256,7 +256,7 @@ def test_keeps_the_secret_sealed(alice: User) -> None:
     secret = set_up_totp(browser)
     kept = str(list(Authenticator.objects.values()))
     assert secret not in kept
-    assert "v1." in kept
+    assert "v2." in kept
 
 
 def test_takes_a_recovery_code_once(alice: User) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pytest_django import Settings
 
-from apps.core.sealing import CannotOpen, seal, unseal
+from apps.core.sealing import CannotOpen, is_current, seal, unseal
 
 PLACE = "providers_key:7:secret"
 
@@ -27,7 +29,9 @@ def test_does_not_open_in_another_place(place: str) -> None:
         unseal(seal("secret", place=PLACE), place=place)
 
 
-@pytest.mark.parametrize("sealed", ["", "v1.", "v1.AAAA", "v2.AAAA", "v1.***", "plain text", "v1." + "A" * 80])
+@pytest.mark.parametrize(
+    "sealed", ["", "v1.", "v1.AAAA", "v2.AAAA", "v1.***", "plain text", "v1." + "A" * 80, "v2.aaaaaaaa." + "A" * 80]
+)
 def test_refuses_what_was_never_sealed(sealed: str) -> None:
     with pytest.raises(CannotOpen):
         unseal(sealed, place=PLACE)
@@ -47,3 +51,40 @@ def test_opens_nothing_under_another_key(settings: Settings) -> None:
     settings.ENCRYPTION_KEY = "another key of at least thirty-two characters"
     with pytest.raises(CannotOpen):
         unseal(sealed, place=PLACE)
+
+
+NEW_KEY = "a new key of at least thirty-two characters: 9f3kq"
+CIPHERTEXT_OF_OLD = "v1."
+
+
+def _sealed_as_before(text: str, *, place: str) -> str:
+    """As it was sealed before sealed texts named their key."""
+    key_id_and_body = seal(text, place=place).removeprefix("v2.")
+    return CIPHERTEXT_OF_OLD + key_id_and_body.partition(".")[2]
+
+
+def test_still_opens_what_does_not_name_its_key() -> None:
+    assert unseal(_sealed_as_before("secret", place=PLACE), place=PLACE) == "secret"
+    with pytest.raises(CannotOpen):
+        unseal(_sealed_as_before("secret", place=PLACE), place="providers_key:8:secret")
+
+
+@pytest.mark.parametrize("sealed_by", [seal, _sealed_as_before])
+def test_opens_with_both_keys_while_they_are_exchanged(sealed_by: Callable[..., str], settings: Settings) -> None:
+    old = settings.ENCRYPTION_KEY
+    sealed = sealed_by("secret", place=PLACE)
+    settings.ENCRYPTION_KEY, settings.ENCRYPTION_KEY_OLD = NEW_KEY, old
+    assert unseal(sealed, place=PLACE) == "secret"
+    assert unseal(seal("new", place=PLACE), place=PLACE) == "new"
+    assert not is_current(sealed)
+    settings.ENCRYPTION_KEY_OLD = ""
+    with pytest.raises(CannotOpen):
+        unseal(sealed, place=PLACE)
+
+
+def test_does_not_open_with_the_right_key_under_the_name_of_another(settings: Settings) -> None:
+    sealed = seal("secret", place=PLACE)
+    version, key_id, body = sealed.split(".")
+    other = ("0" if key_id[0] != "0" else "1") + key_id[1:]
+    with pytest.raises(CannotOpen):
+        unseal(f"{version}.{other}.{body}", place=PLACE)

@@ -127,7 +127,7 @@ def request_erasure(*, project: Project, user_id: str, actor: Actor, now: dateti
         raise Invalid(user_id=[f"Give the user's id as the telemetry has it, up to {MAX_USER_CHARS} characters."])
     digest = user_digest(project.pk, user_id)
     erasure = Erasure(project_id=project.pk, user_digest=digest, requested_at=now)
-    erasure.sealed_user = sealing.seal(user_id, place=_place(erasure))
+    erasure.sealed_user = sealing.seal(user_id, place=place_of(erasure))
     erasure.requested_by, erasure.requested_by_kind = actor.name, actor.kind
     try:
         with transaction.atomic():
@@ -149,7 +149,8 @@ def request_erasure(*, project: Project, user_id: str, actor: Actor, now: dateti
     return erasure
 
 
-def _place(erasure: Erasure) -> str:
+def place_of(erasure: Erasure) -> str:
+    """What the user's sealed id is bound to."""
     return f"telemetry_erasure:{erasure.uuid}:user"
 
 
@@ -184,7 +185,7 @@ def _lease(erasure_id: int, now: datetime) -> Erasure | None:
 
 def _names(erasure: Erasure) -> list[str]:
     """The names under which the user may be stored: as sent, and hashed."""
-    user_id = sealing.unseal(erasure.sealed_user, place=_place(erasure))
+    user_id = sealing.unseal(erasure.sealed_user, place=place_of(erasure))
     masker = Masker(Rules(hashes_users=True), pepper_of(erasure.project_id, "masking"))
     return [user_id, masker.hashed_user(user_id)]
 
