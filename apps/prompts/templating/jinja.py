@@ -1,11 +1,42 @@
-"""Jinja, read and run by a child process; only its tags are found here."""
+"""Jinja templates, from the outside: their tags are found here, everything else is asked of a child process.
+
+This process never parses a template with Jinja, never compiles one and never runs one; it does not even import Jinja.
+What is found here, the tags and the includes, takes time in proportion to the source.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from apps.prompts.templating.tokens import Include, Problem, TemplateError, Token, TokenKind
+from apps.prompts.templating.children import Stopped, children
+from apps.prompts.templating.tokens import (
+    MAX_SOURCE_BYTES,
+    Include,
+    Places,
+    Problem,
+    TemplateError,
+    Token,
+    TokenKind,
+    refuse_long,
+    split_reference,
+)
+
+MOST_REMEMBERED = 512
+
+OPENING = re.compile(r"\{[{%#]")
+INSIDE = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<end>[-+]?[%}]\})|[^"'%}+\-(){}\[\]]++|.""", re.S
+)
+"""One step inside a tag. A closing sign inside of a text or of brackets does not end the tag."""
+RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
+END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+INCLUDE = re.compile(r"""\{%([-+]?)\s*include\s+(?:"([^"\\]*)"|'([^'\\]*)')\s*([-+]?)%\}""")
+REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}(?:@[^\s@]{1,40})?")
+NAME = re.compile(r"[-+]?\s*([\w.]{1,200})")
 
 
 class SourceError(TemplateError):
@@ -16,31 +47,216 @@ class SourceError(TemplateError):
         super().__init__(problem)
 
 
+class Reading(NamedTuple):
+    """What a child found in a template."""
+
+    names: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+# --- Rendering and checking ---------------------------------------------------------------------------------------
+
+
 def render(sources: Sequence[str], values: Mapping[str, Any]) -> list[str]:
-    """Each source with the values in their places. Raises SourceError."""
-    raise SourceError(Problem("Jinja prompts cannot be rendered yet."))
+    """Each source with these JSON values in their places, together at most 1 MiB, in one child. Raises SourceError."""
+    for index, source in enumerate(sources):
+        try:
+            refuse_long(source)
+        except TemplateError as error:
+            raise SourceError(error.problem, index) from error
+        for include in includes(source):
+            text = f"{include.reference} was not put in. Publish it, and include it with its version."
+            raise SourceError(_placed(Problem(text, start=include.start, end=include.end), source), index)
+    if not sources:
+        return []
+    try:
+        answer = children.ask({"do": "render", "sources": list(sources), "values": dict(values)})
+    except Stopped as error:
+        raise SourceError(Problem(str(error))) from error
+    if "problem" in answer:
+        told = answer["problem"]
+        index = answer["index"]
+        raise SourceError(_placed(Problem(told["message"], told["line"]), sources[index]), index)
+    texts: list[str] = answer["texts"]
+    return texts
 
 
 def check(source: str) -> list[Problem]:
-    """What keeps the source from being rendered."""
-    return []
+    """What keeps the source from being rendered, whatever the values; empty when it is well formed."""
+    return list(read(source).problems)
 
 
 def names_used(source: str) -> list[str]:
-    """The variables that the source asks for."""
-    return []
+    """The variables that the source asks its caller for, in order of first use; empty for what cannot be read."""
+    return list(read(source).names)
 
 
-def includes(source: str) -> list[Include]:
-    """The snippets that the source asks for."""
-    return []
+def read(source: str) -> Reading:
+    """What a child finds in the source. Readings are remembered by the source's hash."""
+    try:
+        refuse_long(source)
+    except TemplateError as error:
+        return Reading((), (error.problem,))
+    if not OPENING.search(source):
+        return Reading((), ())
+    key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
+    with _lock:
+        found = _remembered.get(key)
+    if found is None:
+        try:
+            found = _read(source)
+        except Stopped as error:
+            # Not remembered: a busy machine may have been the reason.
+            return Reading((), (Problem(str(error)),))
+        with _lock:
+            if len(_remembered) >= MOST_REMEMBERED:
+                _remembered.clear()
+            _remembered[key] = found
+    return found
 
 
-def expand(source: str, texts: Mapping[str, str]) -> str:
-    """The source with its includes put in."""
-    return source
+_remembered: dict[bytes, Reading] = {}
+_lock = threading.Lock()
+
+
+def _read(source: str) -> Reading:
+    answer = children.ask({"do": "read", "sources": [_without_includes(source)], "values": {}})
+    told = answer["readings"][0]
+    problems = [_placed(Problem(one["message"], one["line"]), source) for one in told["problems"]]
+    return Reading(tuple(told["names"]), tuple(problems))
+
+
+def _without_includes(source: str) -> str:
+    """The source with each include replaced by as many line breaks, so that lines keep their numbers."""
+    parts, at = [], 0
+    for include in includes(source):
+        parts += [source[at : include.start], "\n" * source.count("\n", include.start, include.end)]
+        at = include.end
+    return "".join([*parts, source[at:]])
+
+
+def _placed(problem: Problem, source: str) -> Problem:
+    """The problem at the first tag of its line, because Jinja tells lines only."""
+    for token in tokens(source):
+        if token.kind is TokenKind.TEXT:
+            continue
+        last = token.line + source.count("\n", token.start, token.end)
+        if token.start == problem.start if problem.end else token.line <= problem.line <= last:
+            return Problem(problem.sentence, problem.line or token.line, token.column, token.start, token.end)
+    return problem
+
+
+# --- Tags ---------------------------------------------------------------------------------------------------------
 
 
 def tokens(source: str) -> list[Token]:
-    """The source as tokens."""
-    return [Token(TokenKind.TEXT, 0, len(source), 1, 1)] if source else []
+    """The source as tokens that together are the whole of it. Never raises; what cannot be read is an error token."""
+    found: list[Token] = []
+    places = Places(source)
+    at = 0
+    while at < len(source):
+        opening = OPENING.search(source, at)
+        start = len(source) if opening is None else opening.start()
+        if start > at:
+            found.append(Token(TokenKind.TEXT, at, start, *places.at(at)))
+        if start < len(source):
+            found.append(_tag(source, start, *places.at(start)))
+            start = found[-1].end
+        at = start
+    return found
+
+
+def _tag(source: str, start: int, line: int, column: int) -> Token:
+    if source.startswith("{#", start):
+        end = source.find("#}", start + 2)
+        if end < 0:
+            return _unclosed(source, start, line, column, "#}")
+        return Token(TokenKind.COMMENT, start, end + 2, line, column)
+    raw = RAW.match(source, start)
+    if raw is not None:
+        closing = END_RAW.search(source, raw.end())
+        if closing is None:
+            return _unclosed(source, start, line, column, "{% endraw %}")
+        return Token(TokenKind.TEXT, start, closing.end(), line, column)
+    close = _end_of_tag(source, start)
+    if close is None:
+        return _unclosed(source, start, line, column, "%}" if source[start + 1] == "%" else "}}")
+    include = INCLUDE.fullmatch(source, start, close)
+    if include is not None and REFERENCE.fullmatch(include[2] or include[3] or ""):
+        return Token(TokenKind.INCLUDE, start, close, line, column, include[2] or include[3])
+    name = NAME.match(source, start + 2, close)
+    kind = TokenKind.VARIABLE if source[start + 1] == "{" else TokenKind.SECTION
+    return Token(kind, start, close, line, column, name[1] if name else "")
+
+
+def _unclosed(source: str, start: int, line: int, column: int, closing: str) -> Token:
+    message = f"This tag is not closed. Write {closing} where it ends."
+    return Token(TokenKind.ERROR, start, len(source), line, column, "", message)
+
+
+def _end_of_tag(source: str, start: int) -> int | None:
+    """Where the tag ends; None when it does not, which the rest of the source then cannot mend."""
+    closing = "%}" if source[start + 1] == "%" else "}}"
+    depth, at = 0, start + 2
+    while at < len(source):
+        step = INSIDE.match(source, at)
+        assert step is not None
+        part = step[0]
+        if step["end"] is not None and part.endswith(closing) and depth == 0:
+            return step.end()
+        if step["text"] is None and part in "\"'":
+            return None
+        if step["end"] is not None:
+            # Not this tag's end: its first sign is taken alone, because the next may begin something.
+            depth = max(0, depth - (source[at] == "}"))
+            at += 1
+            continue
+        depth = max(0, depth + (part in "([{") - (part in ")]}"))
+        at = step.end()
+    return None
+
+
+# --- Includes -----------------------------------------------------------------------------------------------------
+
+
+def includes(source: str) -> list[Include]:
+    """The snippets that the source asks for, in their order. Those named by a variable are none: `check` refuses
+    them."""
+    return [
+        Include(*split_reference(token.name), token.start, token.end)
+        for token in tokens(source)
+        if token.kind is TokenKind.INCLUDE
+    ]
+
+
+def expand(source: str, texts: Mapping[tuple[str, str], str]) -> str:
+    """The source with each include replaced by the text for its name and version; TemplateError for one without.
+
+    An end of line of the text does not add an empty line when the include ends one. `{%-` and `-%}` trim as usual.
+    """
+    refuse_long(source)
+    parts: list[str] = []
+    at = size = 0
+    for token in tokens(source):
+        if token.kind is not TokenKind.INCLUDE:
+            continue
+        name, version = split_reference(token.name)
+        text = None if version is None else texts.get((name, version))
+        if text is None:
+            sentence = f"There is no {token.name} to include. Name a published version."
+            raise TemplateError(Problem(sentence, token.line, token.column, token.start, token.end))
+        before = source[at : token.start]
+        at = token.end
+        if source.startswith("{%-", token.start):
+            before = before.rstrip()
+        if source.startswith("-%}", token.end - 3):
+            at += len(source[at:]) - len(source[at:].lstrip())
+        elif text.endswith("\n") and source.startswith(("\n", "\r\n"), at):
+            text = text[:-1].removesuffix("\r")
+        parts += [before, text]
+        size += len(before) + len(text)
+        if size > MAX_SOURCE_BYTES:
+            break
+    whole = "".join([*parts, source[at:]])
+    refuse_long(whole, "With its snippets a message")
+    return whole

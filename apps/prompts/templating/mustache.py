@@ -20,6 +20,7 @@ from typing import Any
 from apps.prompts.templating.tokens import (
     MAX_NESTING,
     MAX_OUTPUT_BYTES,
+    MAX_SOURCE_BYTES,
     Include,
     Places,
     Problem,
@@ -243,8 +244,8 @@ def includes(source: str) -> list[Include]:
     ]
 
 
-def expand(source: str, texts: Mapping[str, str]) -> str:
-    """The source with each include replaced by its text, by reference (`name@1.2.0`); TemplateError for one without.
+def expand(source: str, texts: Mapping[tuple[str, str], str]) -> str:
+    """The source with each include replaced by the text for its name and version; TemplateError for one without.
 
     An include alone on its line is a line or lines of its own: every line of the text is indented as it is, and an
     end of line of the text does not add an empty one.
@@ -256,7 +257,8 @@ def expand(source: str, texts: Mapping[str, str]) -> str:
     for index, token in enumerate(found):
         if token.kind is not TokenKind.INCLUDE:
             continue
-        text = texts.get(token.name)
+        name, version = split_reference(token.name)
+        text = None if version is None else texts.get((name, version))
         if text is None:
             raise TemplateError(_problem(token, f"There is no {token.name} to include. Name a published version."))
         alone = _line_of(source, found, index)
@@ -268,16 +270,18 @@ def expand(source: str, texts: Mapping[str, str]) -> str:
         parts += [source[at:start], text]
         size += start - at + len(text)
         at = end
-        if size > MAX_OUTPUT_BYTES:
-            raise TemplateError(_problem(token, "With its includes this is larger than 1 MiB. Include less."))
-    return "".join([*parts, source[at:]])
+        if size > MAX_SOURCE_BYTES:
+            break
+    whole = "".join([*parts, source[at:]])
+    refuse_long(whole, "With its snippets a message")
+    return whole
 
 
 def _indented(text: str, indent: str, token: Token) -> str:
     """The text with every line of it indented."""
     breaks = text.count("\n", 0, -1)
-    if len(text) + (breaks + 1) * len(indent) > MAX_OUTPUT_BYTES:
-        raise TemplateError(_problem(token, "Indented like this the snippet is larger than 1 MiB. Indent it less."))
+    if len(text) + (breaks + 1) * len(indent) > MAX_SOURCE_BYTES:
+        raise TemplateError(_problem(token, "Indented like this the snippet is larger than 256 KiB. Indent it less."))
     return indent + text.replace("\n", f"\n{indent}", breaks) if indent and text else text
 
 

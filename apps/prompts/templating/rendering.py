@@ -78,6 +78,8 @@ def _render_all(content: Content, indexes: Sequence[int], values: Mapping[str, A
             texts.append(mustache.render(source, values))
         except TemplateError as error:
             raise _failed(error.problem, index) from error
+        except RecursionError as error:
+            raise _failed(Problem("The values are nested too deep. Make them flatter."), index) from error
         size += len(texts[-1].encode("utf-8", "surrogatepass"))
         if size > MAX_OUTPUT_BYTES:
             raise _failed(Problem("The rendered messages are larger than 1 MiB. Give smaller values."), index)
@@ -88,7 +90,7 @@ def _failed(problem: Problem, index: int | None) -> RenderFailed:
     where = "" if index is None else f"Message {index + 1}"
     if where and problem.line:
         where += f", line {problem.line}"
-    text = f"{where}: {problem.message}" if where else problem.message
+    text = f"{where}: {problem.sentence}" if where else problem.sentence
     return _refusal(text, index, problem.line or None, problem.column or None)
 
 
@@ -156,26 +158,28 @@ def check(source: str, syntax: Syntax) -> list[Problem]:
     return jinja.check(source) if syntax is Syntax.JINJA else mustache.check(source)
 
 
-def names_used(source: str, syntax: Syntax, variables: Collection[Variable] = ()) -> list[str]:
-    """The variables that the source surely asks for, in order of first use; what it could ask for besides is in
-    `names_possible`. Knowing the variables' types makes more of them sure. Empty for what cannot be read."""
+def names_used(source: str, syntax: Syntax, variables: Collection[Variable] = ()) -> set[str]:
+    """The variables that the source surely asks for; what it could ask for besides is in `names_possible`.
+
+    Knowing the variables' types makes more of them sure. Empty for what cannot be read.
+    """
     if syntax is Syntax.JINJA:
-        return jinja.names_used(source)
-    return mustache.names_used(source, {one.name for one in variables if one.type in PLAIN})
+        return set(jinja.names_used(source))
+    return set(mustache.names_used(source, {one.name for one in variables if one.type in PLAIN}))
 
 
-def names_possible(source: str, syntax: Syntax) -> list[str]:
+def names_possible(source: str, syntax: Syntax) -> set[str]:
     """Every variable that the source could use. One that is not here is not used."""
-    return jinja.names_used(source) if syntax is Syntax.JINJA else mustache.names_possible(source)
+    return set(jinja.names_used(source) if syntax is Syntax.JINJA else mustache.names_possible(source))
 
 
 def includes(source: str, syntax: Syntax) -> list[Include]:
-    """The snippets that the source asks for, in their order; `Include.reference` is the key for `expand`."""
+    """The snippets that the source asks for, in their order."""
     return jinja.includes(source) if syntax is Syntax.JINJA else mustache.includes(source)
 
 
-def expand(source: str, syntax: Syntax, texts: Mapping[str, str]) -> str:
-    """The source with each include replaced by the text of its reference (`name@1.2.0`).
+def expand(source: str, syntax: Syntax, texts: Mapping[tuple[str, str], str]) -> str:
+    """The source with each include replaced by the text for its name and version.
 
     Raises RenderFailed for an include that has no text, and for a result that is too large. Texts are put in as they
     are: expand them first.

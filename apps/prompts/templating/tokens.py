@@ -61,7 +61,7 @@ class Include(NamedTuple):
 class Problem(NamedTuple):
     """Something in the source that must change. Lines and columns count from 1, 0 where it has no place."""
 
-    message: str
+    sentence: str
     line: int = 0
     column: int = 0
     start: int = 0
@@ -73,13 +73,13 @@ class TemplateError(Exception):
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        super().__init__(problem.message)
+        super().__init__(problem.sentence)
 
 
-def refuse_long(source: str) -> None:
+def refuse_long(source: str, what: str = "A message") -> None:
     """Raise TemplateError when the source is larger than a template may be."""
     if len(source) > MAX_SOURCE_BYTES or len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
-        raise TemplateError(Problem(f"A message has at most {MAX_SOURCE_BYTES // 1024} KiB. Shorten it."))
+        raise TemplateError(Problem(f"{what} has at most {MAX_SOURCE_BYTES // 1024} KiB. Shorten it."))
 
 
 def split_reference(reference: str) -> tuple[str, str | None]:
