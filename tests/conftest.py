@@ -124,6 +124,10 @@ class Api(Client):
         """POST the data as JSON."""
         return super().post(path, {} if data is None else data, content_type="application/json", **extra)
 
+    def patch(self, path: str, data: Any = None, **extra: Any) -> Any:
+        """PATCH the data as JSON."""
+        return super().patch(path, {} if data is None else data, content_type="application/json", **extra)
+
 
 def sign_in(client: Client, user: User, *, seconds_ago: int = 0) -> None:
     """Sign the person in, as if they had given (and confirmed) their password that long ago."""
