@@ -14,9 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops_site.settings")
 from llmops_site.wsgi import application as pages  # Django is set up by this import
 
 # isort: split
-from apps.core.doors import HotDoor, HotDoors
+from apps.core.doors import HotDoor, HotDoors, PatternDoor
 from apps.core.lifespan import Lifespan
 from apps.core.threads import end_pool
+from apps.prompts import doors as prompts
 from apps.telemetry import doors as telemetry
 
 PAGE_THREADS = 8
@@ -39,9 +40,12 @@ DOORS = {
     },
 }
 
+# Names of prompts may hold slashes.
+PATTERNS = [PatternDoor("/api/v1/prompts/", "/live", HotDoor("GET POST", prompts.live))]
+
 # Both speak the protocols that the other expects; their annotations word them differently.
 behind = WSGIMiddleware(cast(Any, pages), workers=PAGE_THREADS)
 application = Lifespan(
-    HotDoors(DOORS, behind=cast(Any, behind)),
-    on_stop=[telemetry.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
+    HotDoors(DOORS, behind=cast(Any, behind), patterns=PATTERNS),
+    on_stop=[telemetry.stop, prompts.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
 )

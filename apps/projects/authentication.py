@@ -22,7 +22,10 @@ from apps.projects.types import ROLE_SCOPES, KeyIdentity, Scope
 REMEMBER = timedelta(seconds=2)
 USE_NOTED_EVERY = timedelta(minutes=1)
 MOST_REMEMBERED = 10_000
+REMEMBER_WHILE_AWAY = timedelta(minutes=10)
 _known: dict[bytes, tuple[KeyIdentity, datetime]] = {}
+_found_good: dict[bytes, tuple[KeyIdentity, datetime]] = {}
+"""Keys with the time at which the database last said that they are good; only `identity_while_away` asks for them."""
 
 
 def key_from_headers(headers: Mapping[str, str]) -> str | None:
@@ -77,6 +80,20 @@ def _remembered(fingerprint: bytes, *, now: datetime) -> KeyIdentity | None:
     return found[0]
 
 
+def identity_while_away(raw: str | None, *, now: datetime) -> KeyIdentity | None:
+    """The identity if this process found the key good within the last ten minutes and it has not expired.
+
+    Only for reads, and only while the database cannot be asked: as soon as it answers, a revoked key is refused.
+    """
+    if not raw or not keys.is_well_formed(raw):
+        return None
+    found = _found_good.get(keys.fingerprint(raw, pepper=settings.KEY_PEPPER))
+    if found is None or not found[1] <= now < found[1] + REMEMBER_WHILE_AWAY:
+        return None
+    identity = found[0]
+    return identity if identity.expires_at is None or now < identity.expires_at else None
+
+
 def identify_key(raw: str | None, *, now: datetime) -> KeyIdentity:
     """The identity behind the key. Raises Unauthenticated, in words, for a key that is missing or not usable."""
     if not raw:
@@ -87,9 +104,16 @@ def identify_key(raw: str | None, *, now: datetime) -> KeyIdentity:
     remembered = _remembered(fingerprint, now=now)
     if remembered is not None:
         return remembered
-    identity = _look_up(raw, fingerprint, now=now)
+    try:
+        identity = _look_up(raw, fingerprint, now=now)
+    except Unauthenticated:
+        _found_good.pop(fingerprint, None)
+        raise
     if len(_known) >= MOST_REMEMBERED:
         _known.clear()
+    if len(_found_good) >= MOST_REMEMBERED:
+        _found_good.clear()
+    _found_good[fingerprint] = (identity, now)
     until = now + REMEMBER
     if identity.expires_at is not None:
         until = min(until, identity.expires_at)
@@ -136,3 +160,4 @@ def require_scope(identity: KeyIdentity, scope: Scope) -> None:
 def forget_remembered_keys() -> None:
     """Empty this process's memory of keys."""
     _known.clear()
+    _found_good.clear()
