@@ -26,6 +26,7 @@ MAY_READ_DIRECTLY = {
     "llmops_site/test_settings.py",
     "apps/core/management/commands/up.py",  # whether PRODWORTHY_URL was given at all
     "apps/core/stack/startup.py",  # passes the environment on to the children
+    "apps/providers/tokens.py",  # tells tiktoken where its vocabularies are, which it reads there alone
     "apps/core/stack/postgres.py",
     "apps/core/stack/valkey.py",
 }
