@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from apps.providers.api import connections as connections_api
 from apps.providers.api import prices as prices_api
 from apps.providers.views import prices
 
@@ -10,4 +11,6 @@ urlpatterns = [
     path("p/<slug:project>/settings/prices/<uuid:price>/end", prices.price_end, name="price_end"),
     path("api/v1/prices", prices_api.PricesApi.as_view(), name="api_prices"),
     path("api/v1/prices/<uuid:price>/end", prices_api.PriceEndApi.as_view(), name="api_price_end"),
+    path("api/v1/connections", connections_api.ConnectionsApi.as_view(), name="api_connections"),
+    path("api/v1/connections/<slug:connection>", connections_api.ConnectionApi.as_view(), name="api_connection"),
 ]
