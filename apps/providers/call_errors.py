@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 
+from apps.core.egress import Stage as Stage
 from apps.core.errors import DomainError
 from apps.core.logs import SECRET_SHAPES
 from apps.providers.calls import ModelReply, Target
@@ -15,15 +15,6 @@ SHORTEST_PART = 8
 """A part of a key that is as long as this is blotted out like the whole key."""
 TEXT_CHARACTERS = 2048
 """So much of what a provider says about a refusal is kept."""
-
-
-class Stage(StrEnum):
-    """What a call was waiting for when its time was over."""
-
-    CONNECT = "connect"
-    FIRST_BYTE = "first_byte"
-    IDLE = "idle"
-    TOTAL = "total"
 
 
 class ProviderError(DomainError):

@@ -10,10 +10,11 @@ from typing import Self
 
 import aiohttp
 
-from apps.core.egress.failures import Cut, NotHttp, Stage, TimedOut, TooLarge, Unreachable
+from apps.core.egress.failures import Cut, EgressFailed, NotHttp, Stage, TimedOut, TooLarge, Unreachable
 from apps.core.egress.loops import session
 from apps.core.egress_rules import EgressRefused
 
+DRAIN_SECONDS = 0.05
 FORBIDDEN_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"}
 )
@@ -117,6 +118,15 @@ class Exchange:
             if left < 0:
                 raise TooLarge(self._max_bytes)
             yield piece
+
+    async def drain(self) -> None:
+        """Read what is left, if it is there already, so that the connection can be used again."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for _ in self.pieces():
+                    pass
+        except (TimeoutError, EgressFailed):
+            return  # closing the connection is as good
 
     @property
     def _answer(self) -> aiohttp.ClientResponse:

@@ -60,7 +60,7 @@ class Guard(AbstractResolver):
         return [_result(host, address, port) for address in addresses]
 
     def open_socket(self, place: tuple[Any, ...]) -> socket.socket:
-        """A socket for an address that was resolved here, lies outside or is listed: the last look before connecting."""
+        """A socket for an address that was resolved here, lies outside or is listed: the last look at it."""
         family, kind, protocol, _, (address, port, *_) = place
         known = (address, port) in self._pinned
         if not known and not _may_be_connected(address, port):
