@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
+from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from apps.core.errors import Invalid
 from apps.projects.models import Project
 from apps.prompts.live import LivePrompt, Snapshot
-from apps.prompts.models import LiveMark, Prompt
+from apps.prompts.models import Deployment, LiveMark, Prompt
 from apps.prompts.selectors.versions import live_versions
 
 
@@ -62,3 +64,27 @@ def live_snapshot(project_id: int) -> Snapshot | None:
         for one in live_versions(project_id)
     }
     return Snapshot(mark.number, mark.environments, names, live)
+
+
+class DeploymentPage(NamedTuple):
+    """Some of what is and was live, newest first. `next` is the cursor to go on with, None at the end."""
+
+    items: list[Deployment]
+    next: str | None
+
+
+def deployments_page(
+    prompt: Prompt, *, environment: str = "", cursor: UUID | None = None, limit: int
+) -> DeploymentPage:
+    """What of the prompt is and was live. Raises Invalid for a cursor that is none of the prompt's."""
+    rows = Deployment.objects.select_related("environment", "version").filter(prompt=prompt)
+    if environment:
+        rows = rows.filter(environment__slug=environment)
+    if cursor is not None:
+        last = Deployment.objects.filter(prompt=prompt, uuid=cursor).first()
+        if last is None:
+            raise Invalid(cursor=["Use the cursor of the page before."])
+        rows = rows.filter(Q(started_at__lt=last.started_at) | Q(started_at=last.started_at, pk__lt=last.pk))
+    found = list(rows[: limit + 1])
+    shown = found[:limit]
+    return DeploymentPage(shown, str(shown[-1].uuid) if len(found) > limit else None)

@@ -23,6 +23,7 @@ from apps.prompts.services.publishing import (
     plan,
     publish,
 )
+from apps.prompts.services.rolling_back import NeverLive, NothingBefore, roll_back
 
 __all__ = [
     "BreakingLowered",
@@ -30,6 +31,8 @@ __all__ = [
     "DraftConflict",
     "MovedOn",
     "NameTaken",
+    "NeverLive",
+    "NothingBefore",
     "NumberTaken",
     "Plan",
     "ProtectedEnvironment",
@@ -46,6 +49,7 @@ __all__ = [
     "publish",
     "rename_prompt",
     "restore_prompt",
+    "roll_back",
     "save_draft",
     "withdraw",
 ]

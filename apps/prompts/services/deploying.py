@@ -26,7 +26,14 @@ class ProtectedEnvironment(Conflict):
 
 @transaction.atomic
 def deploy(
-    *, prompt: Prompt, version: Version, environment: Environment, actor: Actor, now: datetime, reason: str = ""
+    *,
+    prompt: Prompt,
+    version: Version,
+    environment: Environment,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+    action: str = "prompts.deployed",
 ) -> Deployment:
     """Make the version live in the environment, in place of what is live there; repeating it changes nothing.
 
@@ -55,7 +62,7 @@ def deploy(
     )
     audit.record(
         actor=actor,
-        action="prompts.deployed",
+        action=action,
         project=prompt.project,
         target=version,
         at=now,

@@ -1,0 +1,83 @@
+"""JSON endpoints of what is live: deploying, going back, and the history of both."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.response import Response
+
+from apps.core import clock
+from apps.core.rest import validated, validated_query
+from apps.projects.access import ApiRequest, ProjectApi
+from apps.projects.types import Role, Scope
+from apps.prompts import selectors, services
+from apps.prompts.deployment_serializers import (
+    DeploymentInput,
+    DeploymentOutput,
+    DeploymentsOutput,
+    DeploymentsQuery,
+    RollbackInput,
+)
+from apps.prompts.selectors.live import deployments_page
+
+
+class DeploymentsApi(ProjectApi):
+    """`GET` and `POST /api/v1/prompts/{name}/deployments`"""
+
+    role = Role.VIEWER
+    scope = Scope.PROMPTS_READ
+    roles: ClassVar[dict[str, Role]] = {"POST": Role.EDITOR}
+    scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.PROMPTS_WRITE}
+
+    @extend_schema(parameters=[DeploymentsQuery], responses=DeploymentsOutput, operation_id="prompt_deployments_list")
+    def get(self, request: ApiRequest, prompt: str) -> Response:
+        """What of the prompt is live where, and what was, newest first."""
+        query = validated_query(DeploymentsQuery, request)
+        found = selectors.get_prompt(request.project, prompt)
+        page = deployments_page(found, **query)
+        return Response({"items": DeploymentOutput(page.items, many=True).data, "next": page.next})
+
+    @extend_schema(request=DeploymentInput, responses={201: DeploymentOutput}, operation_id="prompt_deployments_create")
+    def post(self, request: ApiRequest, prompt: str) -> Response:
+        """Make a version live in an environment, in place of what is live there; repeating it changes nothing.
+
+        Every process answers it within five seconds. 409 `protected_environment` where only promotions lead.
+        """
+        body = validated(DeploymentInput, request)
+        found = selectors.get_prompt(request.project, prompt)
+        deployment = services.deploy(
+            prompt=found,
+            version=selectors.get_version(found, body["version"]),
+            environment=selectors.get_environment(request.project, body["environment"]),
+            actor=request.actor,
+            now=clock.now(),
+            reason=body["reason"],
+        )
+        return Response(DeploymentOutput(deployment).data, status=201)
+
+
+class RollbackApi(ProjectApi):
+    """`POST /api/v1/prompts/{name}/rollback`"""
+
+    role = Role.EDITOR
+    scope = Scope.PROMPTS_WRITE
+
+    @extend_schema(request=RollbackInput, responses={201: DeploymentOutput}, operation_id="prompts_rollback")
+    def post(self, request: ApiRequest, prompt: str) -> Response:
+        """Make a version live again that was live there before. Every process answers it within five seconds.
+
+        409 `nothing_before` when there is nothing to go back to, `protected_environment` where only promotions lead;
+        422 `never_live` for a version that never was live there.
+        """
+        body = validated(RollbackInput, request)
+        found = selectors.get_prompt(request.project, prompt)
+        deployment = services.roll_back(
+            prompt=found,
+            environment=selectors.get_environment(request.project, body["environment"]),
+            to=None if body["to"] is None else selectors.get_version(found, body["to"]),
+            actor=request.actor,
+            now=clock.now(),
+            reason=body["reason"],
+        )
+        return Response(DeploymentOutput(deployment).data, status=201)
