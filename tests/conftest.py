@@ -19,7 +19,7 @@ from apps.projects.models import Project, Role, Scope
 from apps.providers.selectors import price_book
 from tests import factories
 
-pytest_plugins = ["tests.embedded"]
+pytest_plugins = ["tests.embedded", "tests.fakes.fixtures"]
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
