@@ -1,5 +1,17 @@
 """Tables of prompts, by what they are about."""
 
+from apps.prompts.models.git import GitFile, GitNote, GitPush, GitRemote, HistoryStep
 from apps.prompts.models.prompts import Deployment, Draft, LiveMark, Prompt, Version
 
-__all__ = ["Deployment", "Draft", "LiveMark", "Prompt", "Version"]
+__all__ = [
+    "Deployment",
+    "Draft",
+    "GitFile",
+    "GitNote",
+    "GitPush",
+    "GitRemote",
+    "HistoryStep",
+    "LiveMark",
+    "Prompt",
+    "Version",
+]
