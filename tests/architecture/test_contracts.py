@@ -34,6 +34,8 @@ PLANTED = [
     ("web-free-services", "apps.projects.services.names", "rest_framework"),
     ("web-free-services", "apps.telemetry.selectors.traces", "django_htmx"),
     ("one-door-to-litellm", "apps.providers.price_file", "litellm"),
+    ("one-door-to-litellm", "apps.providers.client", "litellm"),
+    ("one-door-to-litellm", "apps.providers.adapters.sending", "litellm"),
     ("pure-cores", "apps.providers.pricing", "django"),
     ("pure-cores", "apps.core.periods", "celery"),
 ]
