@@ -109,7 +109,7 @@ def content_as_dict(content: Content) -> dict[str, Json]:
     told: dict[str, Json] = {
         "kind": content.kind.value,
         "syntax": content.syntax.value,
-        "messages": [_message_as_dict(message) for message in content.messages],
+        "messages": [message_as_dict(message) for message in content.messages],
         "variables": [_variable_as_dict(variable) for variable in content.variables],
         "model": content.model,
         "parameters": dict(content.parameters),
@@ -119,7 +119,8 @@ def content_as_dict(content: Content) -> dict[str, Json]:
     return {**told, "extra": dict(content.extra)} if content.extra else told
 
 
-def _message_as_dict(message: Message) -> dict[str, Json]:
+def message_as_dict(message: Message) -> dict[str, Json]:
+    """The message as JSON values; a name only when there is one."""
     told = {"role": message.role, "content": message.content}
     return {**told, "name": message.name} if message.name else told
 

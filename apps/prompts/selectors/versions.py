@@ -75,6 +75,13 @@ def published_texts(project_id: int, wanted: Iterable[tuple[str, str]], syntax: 
     return texts
 
 
+def newest_number_of(project_id: int, name: str) -> Number | None:
+    """The newest version of the prompt with this name that can be included."""
+    rows = Version.objects.filter(prompt__name=name, project_id=project_id, prompt__archived_at=None)
+    newest = rows.filter(content__kind=Kind.TEXT.value).first()
+    return None if newest is None else newest.number
+
+
 def live_deployments(prompt: Prompt) -> list[Deployment]:
     """What of the prompt is live, in the order of the environments."""
     rows = Deployment.objects.select_related("environment", "version").filter(prompt=prompt, ended_at=None)
