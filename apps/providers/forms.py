@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.providers import services
 from apps.providers.price_file import MAX_NAME_LENGTH
 from apps.providers.rates import PLACES
 
@@ -79,3 +80,79 @@ class SearchForm(forms.Form):
     cursor = forms.IntegerField(required=False, min_value=1, max_value=2**62)
     model = forms.CharField(max_length=MAX_NAME_LENGTH, required=False)
     provider = forms.CharField(max_length=64, required=False)
+
+
+SECRET_INPUT = {"autocomplete": "new-password", "spellcheck": "false"}
+
+
+class ConnectionForm(forms.Form):
+    """A connection. What was typed as key is never put back into the page."""
+
+    name = forms.CharField(label=_("Name"), max_length=120, help_text=_("For people."))
+    slug = forms.CharField(
+        label=_("Short name"),
+        max_length=64,
+        required=False,
+        help_text=_("The first part of its models' full names, as in openai/gpt-4o. It cannot be changed later."),
+    )
+    protocol = forms.ChoiceField(
+        label=_("Spoken to as"),
+        choices=[
+            ("openai", _("OpenAI's API, as most providers and local servers understand it")),
+            ("anthropic", _("Anthropic's API")),
+            ("litellm", _("another provider, through LiteLLM")),
+        ],
+    )
+    base_url = forms.CharField(label=_("Address"), max_length=500, required=False)
+    provider = forms.CharField(
+        label=_("Provider in the price book"),
+        max_length=64,
+        required=False,
+        help_text=_("Decides what calls cost. Empty: unknown, unless you set prices of your own."),
+    )
+    secret = forms.CharField(
+        label=_("Key"),
+        max_length=8192,
+        required=False,
+        widget=forms.PasswordInput(attrs=SECRET_INPUT, render_value=False),
+    )
+    removes_secret = forms.BooleanField(label=_("Remove the stored key"), required=False)
+    models = forms.CharField(
+        label=_("Models"),
+        max_length=20_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text=_("As the provider names them, one a line. These are offered wherever a model is chosen."),
+    )
+    connect_seconds = forms.IntegerField(label=_("Seconds to connect"), min_value=1, max_value=60, initial=5)
+    first_byte_seconds = forms.IntegerField(label=_("Seconds to begin"), min_value=1, max_value=600, initial=30)
+    idle_seconds = forms.IntegerField(label=_("Seconds of silence"), min_value=1, max_value=600, initial=30)
+    total_seconds = forms.IntegerField(label=_("Seconds in all"), min_value=1, max_value=3600, initial=300)
+    attempts = forms.IntegerField(label=_("Tries"), min_value=1, max_value=5, initial=2)
+
+    def values(self) -> services.ConnectionFields:
+        """What was typed, but the slug and the key."""
+        typed = self.cleaned_data
+        return services.ConnectionFields(
+            name=typed["name"],
+            protocol=typed["protocol"],
+            provider=typed["provider"],
+            base_url=typed["base_url"],
+            models=tuple(typed["models"].splitlines()),
+            connect_seconds=typed["connect_seconds"],
+            first_byte_seconds=typed["first_byte_seconds"],
+            idle_seconds=typed["idle_seconds"],
+            total_seconds=typed["total_seconds"],
+            attempts=typed["attempts"],
+        )
+
+    def new_secret(self) -> str | None:
+        """The key that was typed; empty to remove the stored one; None to leave it."""
+        typed: str = self.cleaned_data["secret"]
+        return typed or ("" if self.cleaned_data["removes_secret"] else None)
+
+
+class CheckForm(forms.Form):
+    """Which model to try a connection with."""
+
+    model = forms.CharField(max_length=200)
