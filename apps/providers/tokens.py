@@ -28,7 +28,7 @@ CHUNK = 64 * 1024
 """Characters counted at a time; tiktoken's time for one unbroken word grows faster than its length."""
 TOKENS_PER_MESSAGE, TOKENS_PER_NAME, TOKENS_OF_REPLY = 3, 1, 3
 """What a chat request adds: each message, each name in one, and the beginning of the answer. From OpenAI's cookbook,
-"How to count tokens with tiktoken", for gpt-3.5-turbo, gpt-4, gpt-4o and later; other providers are taken to be alike."""
+"How to count tokens with tiktoken", for gpt-3.5-turbo, gpt-4, gpt-4o and later. Others are taken to be alike."""
 CHARACTERS_PER_TOKEN = 4
 """OpenAI's rule of thumb for English ("What are tokens and how to count them?")."""
 USUAL = "o200k_base"
