@@ -36,7 +36,7 @@ class DeploymentsApi(ProjectApi):
         query = validated_query(DeploymentsQuery, request)
         found = selectors.get_prompt(request.project, prompt)
         page = deployments_page(found, **query)
-        return Response({"items": DeploymentOutput(page.items, many=True).data, "next": page.next})
+        return Response(DeploymentsOutput(page._asdict()).data)
 
     @extend_schema(request=DeploymentInput, responses={201: DeploymentOutput}, operation_id="prompt_deployments_create")
     def post(self, request: ApiRequest, prompt: str) -> Response:
