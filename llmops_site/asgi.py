@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops_site.settings")
 from llmops_site.wsgi import application as pages  # Django is set up by this import
 
 # isort: split
+from apps.core import egress
 from apps.core.doors import HotDoor, HotDoors, PatternDoor
 from apps.core.lifespan import Lifespan
 from apps.core.threads import end_pool
@@ -47,5 +48,5 @@ PATTERNS = [PatternDoor("/api/v1/prompts/", "/live", HotDoor("GET POST", prompts
 behind = WSGIMiddleware(cast(Any, pages), workers=PAGE_THREADS)
 application = Lifespan(
     HotDoors(DOORS, behind=cast(Any, behind), patterns=PATTERNS),
-    on_stop=[telemetry.stop, prompts.stop, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
+    on_stop=[telemetry.stop, prompts.stop, egress.close, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
 )

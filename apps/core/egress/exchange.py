@@ -12,6 +12,7 @@ import aiohttp
 
 from apps.core.egress.failures import Cut, EgressFailed, NotHttp, Stage, TimedOut, TooLarge, Unreachable
 from apps.core.egress.loops import session
+from apps.core.egress.resolving import check_url
 from apps.core.egress_rules import EgressRefused
 
 DRAIN_SECONDS = 0.05
@@ -52,6 +53,7 @@ class Exchange:
         self._response: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> Self:
+        check_url(self._url)  # as it was written; what it is read as is checked by the session
         _check_headers(self._headers)
         patience = self._patience
         try:
