@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from apps.prompts.content import Content, Message, Variable
 from apps.prompts.templating import rendering
-from apps.prompts.templating.rendering import RenderFailed
+from apps.prompts.templating.rendering import RenderFailed, Texts
 from apps.prompts.templating.tokens import Token, TokenKind
 from apps.prompts.types import Syntax, VariableType
 
@@ -88,8 +88,8 @@ class Knowledge(NamedTuple):
     """Of all messages, with sample values in their places or without."""
     window: int | None = None
     """The most input tokens of the model."""
-    snippets: Mapping[tuple[str, str], str] = {}
-    """Texts of pinned snippets, expanded, by name and version."""
+    snippets: Texts = {}
+    """Texts of pinned snippets, expanded."""
     newest: Mapping[str, str] = {}
     """The newest version of each snippet."""
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from apps.core.errors import DomainError
 from apps.prompts.content import Content, Message, Variable, fits
 from apps.prompts.templating import jinja, mustache
-from apps.prompts.templating.tokens import MAX_OUTPUT_BYTES, Include, Problem, TemplateError, Token
+from apps.prompts.templating.tokens import MAX_OUTPUT_BYTES, Include, Problem, TemplateError, Token, split_reference
 from apps.prompts.types import Syntax, VariableType
 
 MAX_VALUES_BYTES = 4 * 1024 * 1024
 """All values of one rendering, as JSON."""
 
+Texts = Mapping[tuple[str, str], str] | Mapping[str, str]
+"""Texts of snippets, by name and version or by reference (`name@1.2.0`)."""
 EMPTY: Mapping[VariableType, Any] = {
     VariableType.TEXT: "",
     VariableType.NUMBER: "",
@@ -158,19 +161,21 @@ def check(source: str, syntax: Syntax) -> list[Problem]:
     return jinja.check(source) if syntax is Syntax.JINJA else mustache.check(source)
 
 
-def names_used(source: str, syntax: Syntax, variables: Collection[Variable] = ()) -> set[str]:
-    """The variables that the source surely asks for; what it could ask for besides is in `names_possible`.
+def names_used(source: str, syntax: Syntax, variables: Collection[Variable] = ()) -> AbstractSet[str]:
+    """The variables that the source surely asks for, in order of first use; `names_possible` has the others too.
 
     Knowing the variables' types makes more of them sure. Empty for what cannot be read.
     """
     if syntax is Syntax.JINJA:
-        return set(jinja.names_used(source))
-    return set(mustache.names_used(source, {one.name for one in variables if one.type in PLAIN}))
+        return dict.fromkeys(jinja.names_used(source)).keys()
+    plain = {one.name for one in variables if one.type in PLAIN}
+    return dict.fromkeys(mustache.names_used(source, plain)).keys()
 
 
-def names_possible(source: str, syntax: Syntax) -> set[str]:
+def names_possible(source: str, syntax: Syntax) -> AbstractSet[str]:
     """Every variable that the source could use. One that is not here is not used."""
-    return set(jinja.names_used(source) if syntax is Syntax.JINJA else mustache.names_possible(source))
+    names = jinja.names_used(source) if syntax is Syntax.JINJA else mustache.names_possible(source)
+    return dict.fromkeys(names).keys()
 
 
 def includes(source: str, syntax: Syntax) -> list[Include]:
@@ -178,16 +183,22 @@ def includes(source: str, syntax: Syntax) -> list[Include]:
     return jinja.includes(source) if syntax is Syntax.JINJA else mustache.includes(source)
 
 
-def expand(source: str, syntax: Syntax, texts: Mapping[tuple[str, str], str]) -> str:
-    """The source with each include replaced by the text for its name and version.
+def expand(source: str, syntax: Syntax, texts: Texts) -> str:
+    """The source with each include replaced by its text.
 
     Raises RenderFailed for an include that has no text, and for a result that is too large. Texts are put in as they
     are: expand them first.
     """
+    by_version = {_name_and_version(key): text for key, text in texts.items()}
     try:
-        return jinja.expand(source, texts) if syntax is Syntax.JINJA else mustache.expand(source, texts)
+        return jinja.expand(source, by_version) if syntax is Syntax.JINJA else mustache.expand(source, by_version)
     except TemplateError as error:
         raise _failed(error.problem, None) from error
+
+
+def _name_and_version(key: str | tuple[str, str]) -> tuple[str, str]:
+    name, version = key if isinstance(key, tuple) else split_reference(key)
+    return name, version or ""
 
 
 def tokens(source: str, syntax: Syntax) -> list[Token]:
