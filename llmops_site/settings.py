@@ -210,9 +210,11 @@ CELERY_BEAT_SCHEDULE = {
     "add-up-the-intake-by-hours": {"task": "telemetry.close_intake_hours", "schedule": timedelta(minutes=5)},
     "queue-low-scores-for-review": {"task": "telemetry.queue_reviews", "schedule": timedelta(seconds=30)},
     "resume-samples": {"task": "telemetry.resume_samples", "schedule": timedelta(seconds=30)},
+    "give-samples-their-prompts": {"task": "prompts.fill_samples", "schedule": timedelta(seconds=30)},
     "delete-what-is-too-old": {"task": "telemetry.retain", "schedule": timedelta(hours=1)},
     "resume-erasures": {"task": "telemetry.resume_erasures", "schedule": timedelta(minutes=5)},
     "forget-orphans": {"task": "telemetry.forget_orphans", "schedule": timedelta(hours=1)},
+    "close-lost-answers": {"task": "playground.close_lost", "schedule": timedelta(minutes=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},
 }

@@ -20,6 +20,8 @@ SIBLINGS = {"prompts": "telemetry", "telemetry": "prompts"}
 UPWARDS = {
     # Deleting a project tells the apps above to delete their rows, which carry its id without a foreign key.
     "telemetry.forget_project",
+    # A new sample project is told to the app that has prompts for it.
+    "prompts.fill_samples",
 }
 OURS = [model for model in apps.get_models() if model._meta.app_label in FLOOR]
 

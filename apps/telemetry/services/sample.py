@@ -31,6 +31,7 @@ from apps.telemetry.services.storing import store
 from apps.telemetry.types import Batch
 
 LOAD_JOB = "telemetry.load_sample"
+PROMPTS_JOB = "prompts.fill_samples"
 CLIENT = "sample data"
 NAME = "Sample: Fernhill Outdoor"
 CALLS_PER_PART = 1_000
@@ -65,6 +66,8 @@ def create_sample(*, owner: User, actor: Actor, now: datetime) -> Project:
     SampleLoad.objects.create(project=project, ends_at=now.replace(microsecond=0), calls=len(real_calls()))
     audit.record(actor=actor, action="telemetry.sample_created", project=project, target=project, at=now)
     jobs.enqueue(LOAD_JOB, project_id=project.pk)
+    if jobs.is_registered(PROMPTS_JOB):
+        jobs.enqueue(PROMPTS_JOB)
     return project
 
 
