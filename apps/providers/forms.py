@@ -115,6 +115,7 @@ class ConnectionForm(forms.Form):
         max_length=8192,
         required=False,
         widget=forms.PasswordInput(attrs=SECRET_INPUT, render_value=False),
+        help_text=_("It is sealed, never shown again, and only ever sent to this address."),
     )
     removes_secret = forms.BooleanField(label=_("Remove the stored key"), required=False)
     models = forms.CharField(

@@ -57,7 +57,7 @@ def settings_providers(request: ProjectRequest, project: Project) -> HttpRespons
     context = {
         "project": project,
         "lines": connections.list_connections(project),
-        "unpriced": {model.name for model in offered if not model.is_price_known},
+        "unpriced": [model.name for model in offered if not model.is_price_known],
         "test_models": list(presets.TEST_MODELS.items()),
         "presets": presets.PRESETS,
         "may_change": request.membership.rank.allows(Role.ADMIN),
