@@ -87,7 +87,7 @@ def _undeclared(content: Content, expanded: tuple[Message, ...]) -> dict[str, li
         used = (
             [message.content]
             if message.role == "placeholder"
-            else rendering.names_used(message.content, content.syntax)
+            else rendering.names_used(message.content, content.syntax, content.variables)
         )
         for name in sorted(set(used) - declared):
             sentence = f"The variable {name} is used and not declared. Add it to the variables."
