@@ -297,7 +297,7 @@ def test_dotprompt_with_picoschema_and_conditions_as_mustache() -> None:
         == "You cook.\n{{#style}}\nIn this style: {{style}}\n{{/style}}\n{{^style}}\nAny style.\n{{/style}}"
     )
     assert rendered(found, {"food": "soup", "style": "slow"}) == [
-        "You cook.\nIn this style: slow",
+        "You cook.\nIn this style: slow\n",
         "A recipe for soup.",
     ]
     assert "Any style." in rendered(found, {"food": "soup", "style": ""})[0]
@@ -489,8 +489,8 @@ tools: ['codebase', 'search']
 ---
 # Make a request
 
-Read `${workspaceFolder}/.github/template.md` and compare with ${input:branch:which branch}. Keep {{braces}} and ${HOME}.
-See [the rules](../docs/rules.md).
+Read `${workspaceFolder}/.github/template.md` and compare with ${input:branch:which branch}. Keep {{braces}}
+and ${HOME}. See [the rules](../docs/rules.md).
 """
     found = only({"prompts/make request.prompt.md": text})
     assert (found.name, found.description) == ("make-request", "Makes a request for changes")
@@ -499,7 +499,7 @@ See [the rules](../docs/rules.md).
     assert found.content.extra == {"mode": "agent", "tools": ["codebase", "search"]}
     assert found.content.syntax is Syntax.JINJA
     (shown,) = rendered(found, {"branch": "main", "workspaceFolder": "/w"})
-    assert "`/w/.github/template.md` and compare with main. Keep {{braces}} and ${HOME}." in shown
+    assert "`/w/.github/template.md` and compare with main. Keep {{braces}}\nand ${HOME}." in shown
     for words in ("'make request' became", "filled in by the editor", "links to other files", "names that only"):
         assert words in said(found)
 
