@@ -18,6 +18,8 @@ from apps.core import egress
 from apps.core.doors import HotDoor, HotDoors, PatternDoor
 from apps.core.lifespan import Lifespan
 from apps.core.threads import end_pool
+from apps.playground import doors as playground
+from apps.playground import tokens
 from apps.prompts import doors as prompts
 from apps.telemetry import doors as telemetry
 
@@ -42,11 +44,20 @@ DOORS = {
 }
 
 # Names of prompts may hold slashes.
-PATTERNS = [PatternDoor("/api/v1/prompts/", "/live", HotDoor("GET POST", prompts.live))]
+PATTERNS = [
+    PatternDoor("/api/v1/prompts/", "/live", HotDoor("GET POST", prompts.live)),
+    PatternDoor(tokens.PREFIX, "", HotDoor("GET", playground.answer)),
+]
 
 # Both speak the protocols that the other expects; their annotations word them differently.
 behind = WSGIMiddleware(cast(Any, pages), workers=PAGE_THREADS)
 application = Lifespan(
     HotDoors(DOORS, behind=cast(Any, behind), patterns=PATTERNS),
-    on_stop=[telemetry.stop, prompts.stop, egress.close, lambda: end_pool(behind.executor, workers=PAGE_THREADS)],
+    on_stop=[
+        telemetry.stop,
+        prompts.stop,
+        playground.stop,
+        egress.close,
+        lambda: end_pool(behind.executor, workers=PAGE_THREADS),
+    ],
 )
