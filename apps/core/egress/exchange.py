@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
 from apps.core.egress.failures import Cut, EgressFailed, NotHttp, Stage, TimedOut, TooLarge, Unreachable
 from apps.core.egress.loops import session
@@ -47,8 +48,11 @@ class Exchange:
         patience: Patience,
         max_bytes: int,
         method: str = "POST",
+        is_encoded: bool = False,
     ) -> None:
+        """`is_encoded` sends the path letter for letter, for a request whose signature covers it."""
         self._url, self._method, self._body, self._headers = url, method, body, headers
+        self._is_encoded = is_encoded
         self._patience, self._max_bytes = patience, max_bytes
         self._response: aiohttp.ClientResponse | None = None
 
@@ -141,7 +145,7 @@ class Exchange:
         try:
             return await session().request(
                 self._method,
-                self._url,
+                URL(self._url, encoded=True) if self._is_encoded else self._url,
                 data=self._body,
                 headers=self._headers,
                 allow_redirects=False,
