@@ -6,11 +6,40 @@ A name may hold `/`, so what ends in a word of its own stands before what is onl
 
 from django.urls import path
 
+from apps.prompts.api import deployments as deployments_api
+from apps.prompts.api import git_clone
 from apps.prompts.api import prompts as api
+from apps.prompts.views import diffs, editor, prompts, publishing
+from apps.prompts.views import live as live_pages
 
 urlpatterns = [
+    path("p/<slug:project>/prompts", prompts.prompts_page, name="prompts"),
+    path("p/<slug:project>/prompts/-/new", prompts.prompt_new, name="prompt_new"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/edit", editor.prompt_edit, name="prompt_edit"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/preview", editor.prompt_preview, name="prompt_preview"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/draft", editor.prompt_draft, name="prompt_draft"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/publish", publishing.prompt_publish, name="prompt_publish"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/diff", diffs.prompt_diff, name="prompt_diff"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/versions", prompts.prompt_versions, name="prompt_versions"),
+    path(
+        "p/<slug:project>/prompts/<path:prompt>/-/versions/<str:version>", prompts.prompt_version, name="prompt_version"
+    ),
+    path("p/<slug:project>/prompts/<path:prompt>/-/settings", prompts.prompt_settings, name="prompt_settings"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/live", live_pages.prompt_live, name="prompt_live"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/deploy", live_pages.prompt_deploy, name="prompt_deploy"),
+    # What is only a name comes last.
+    path("p/<slug:project>/prompts/<path:prompt>", prompts.prompt_page, name="prompt"),
+    path("git/<slug:project>.git/info/refs", git_clone.GitRefsApi.as_view(), name="git_refs"),
+    path("git/<slug:project>.git/git-upload-pack", git_clone.GitUploadPackApi.as_view(), name="git_upload_pack"),
+    path("git/<slug:project>.git/git-receive-pack", git_clone.GitReceivePackApi.as_view(), name="git_receive_pack"),
     path("api/v1/prompts", api.PromptsApi.as_view(), name="api_prompts"),
     path("api/v1/prompts/<path:prompt>/versions", api.VersionsApi.as_view(), name="api_prompt_versions"),
     path("api/v1/prompts/<path:prompt>/versions/<str:version>", api.VersionApi.as_view(), name="api_prompt_version"),
+    path(
+        "api/v1/prompts/<path:prompt>/deployments",
+        deployments_api.DeploymentsApi.as_view(),
+        name="api_prompt_deployments",
+    ),
+    path("api/v1/prompts/<path:prompt>/rollback", deployments_api.RollbackApi.as_view(), name="api_prompt_rollback"),
     path("api/v1/prompts/<path:prompt>", api.PromptApi.as_view(), name="api_prompt"),
 ]

@@ -1,0 +1,137 @@
+// The prompt editor: saves the draft and renders the preview while one types. Without script, buttons do both.
+(() => {
+  "use strict";
+
+  const SAVE_AFTER_MS = 900;
+  const PREVIEW_AFTER_MS = 350;
+  const RETRY_MS = 5000;
+
+  const form = document.querySelector("form[data-editor]");
+  if (!form) return;
+  const preview = document.querySelector("[data-preview]");
+  let dirty = false; // something was typed that no answer has confirmed
+  let conflicted = document.querySelector("#draft-conflict .conflict") !== null;
+  let leaving = false;
+  let saveTimer;
+  let previewTimer;
+
+  const state = () => document.getElementById("draft-state");
+
+  function say(text, css = "muted") {
+    const line = state().querySelector("span");
+    line.className = css;
+    line.textContent = text;
+  }
+
+  function save() {
+    clearTimeout(saveTimer);
+    if (conflicted) return;
+    dirty = false;
+    say("Saving…");
+    htmx.trigger(form, "save");
+  }
+
+  function changed() {
+    dirty = true;
+    clearTimeout(saveTimer);
+    clearTimeout(previewTimer);
+    if (!conflicted) saveTimer = setTimeout(save, SAVE_AFTER_MS);
+    previewTimer = setTimeout(() => htmx.trigger(preview, "preview"), PREVIEW_AFTER_MS);
+  }
+
+  form.addEventListener("input", changed);
+  document.addEventListener("rows-changed", changed);
+
+  // --- What the server says about a field stands beside it -----------------------------------------------------------
+
+  function fieldAt(place) {
+    const [table, at, part] = place.split(".");
+    if (at === undefined) return form.elements[table];
+    const row = form.querySelectorAll(`[data-rows="${table}"] > [data-row]`)[Number(at)];
+    return row?.querySelector(`[name="${table.slice(0, -1)}_${part}"]`);
+  }
+
+  function showProblems() {
+    for (const old of form.querySelectorAll("[data-problems]")) old.remove();
+    for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    const told = [...state().querySelectorAll("[data-problem]")];
+    for (const problem of told) {
+      const field = fieldAt(problem.dataset.problem);
+      if (!(field instanceof Element)) continue;
+      field.setAttribute("aria-invalid", "true");
+      field.closest("details")?.setAttribute("open", "");
+      const box = document.createElement("div");
+      box.className = "problems";
+      box.dataset.problems = "";
+      const line = document.createElement("p");
+      line.className = "err";
+      line.textContent = problem.textContent;
+      box.append(line);
+      (field.closest("[data-row]") ?? field.closest("details, .params")).append(box);
+    }
+    if (told.length) say(`Not saved: ${told[0].textContent}`, "status is-fail");
+  }
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.requestConfig?.elt !== form) return;
+    conflicted = document.querySelector("#draft-conflict .conflict") !== null;
+    if (event.detail.xhr.status === 200) {
+      const copy = document.querySelector("[data-revision-copy]");
+      copy.value = form.elements.revision.value;
+    }
+    showProblems();
+    if (event.detail.xhr.status !== 200) dirty = true;
+    if (conflicted) document.getElementById("draft-conflict").scrollIntoView({ block: "center" });
+  });
+
+  function failed(event) {
+    if (event.detail.requestConfig?.elt !== form) return;
+    dirty = true;
+    const reason = event.detail.xhr?.status ? `the server refused it (${event.detail.xhr.status})` : "no connection";
+    say(`Not saved: ${reason}. What you typed is still here.`, "status is-fail");
+    saveTimer = setTimeout(save, RETRY_MS);
+  }
+  document.addEventListener("htmx:sendError", failed);
+  document.addEventListener("htmx:responseError", failed);
+
+  // --- Buttons and keys ----------------------------------------------------------------------------------------------
+
+  form.addEventListener("submit", () => {
+    leaving = true;
+    clearTimeout(saveTimer);
+  });
+  document.querySelector("[data-save]")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    save();
+  });
+  document.querySelector("[data-kind]")?.addEventListener("change", () => {
+    document.querySelector("[data-change-kind]").click();
+  });
+  document.querySelector("[data-discard]")?.closest("form").addEventListener("submit", () => {
+    leaving = true;
+    clearTimeout(saveTimer);
+  });
+
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || event.isComposing) return;
+      if (document.querySelector("dialog[open]")) return;
+      if (event.key === "s" || event.key === "S") {
+        event.preventDefault();
+        save();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        document.querySelector("[data-publish]").click();
+      }
+    },
+    true,
+  );
+
+  addEventListener("beforeunload", (event) => {
+    if (dirty && !leaving) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && dirty) save();
+  });
+})();
