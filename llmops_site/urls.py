@@ -12,9 +12,10 @@ urlpatterns = [
     path("", include("apps.projects.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.telemetry.urls")),
-    path("", include("apps.prompts.urls")),
-    path("", include("apps.playground.urls")),
+    # A prompt's name may hold slashes, so what upper apps put behind one comes before what is only a name.
     path("", include("apps.dashboards.urls")),
+    path("", include("apps.playground.urls")),
+    path("", include("apps.prompts.urls")),
 ]
 
 handler403 = "apps.core.pages.forbidden"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import views
+from apps.dashboards import api, prompt_views, views
 
 urlpatterns = [
     path("p/<slug:project>/", views.overview_page, name="overview"),
@@ -13,5 +13,7 @@ urlpatterns = [
     path("p/<slug:project>/retrieval", views.retrieval_page, name="retrieval"),
     path("p/<slug:project>/agents", views.agents_page, name="agents"),
     path("p/<slug:project>/quality", views.quality_page, name="quality"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/numbers", prompt_views.prompt_numbers, name="prompt_numbers"),
+    path("api/v1/prompts/<path:prompt>/numbers", api.PromptNumbersApi.as_view(), name="api_prompt_numbers"),
     path("p/<slug:project>/palette", views.palette, name="palette"),
 ]

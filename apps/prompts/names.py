@@ -6,7 +6,7 @@ import re
 
 LONGEST = 200
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
-RESERVED = frozenset({"versions", "live", "rollback", "draft", "deployments", "render", "import", "export"})
+RESERVED = frozenset({"versions", "live", "rollback", "draft", "deployments", "render", "import", "export", "numbers"})
 """Parts of the API's addresses, which no part of a name may be."""
 RULE = "Use letters, digits, dots, hyphens and underscores, with / between folders, as in support/answer."
 
