@@ -43,7 +43,7 @@ class Fault(StrEnum):
     HANG = "hang"
     """Nothing at all, until the client goes away."""
     UNREAD = "unread"
-    """As HANG, and the body of the request is not even read."""
+    """The body of the request is not read, nor anything answered, for `seconds`."""
     SLOW_START = "slow_start"
     """The whole answer, `seconds` late."""
     TRICKLE = "trickle"
@@ -232,7 +232,8 @@ class FakeProvider:
         script = self._next(headers)
         if script and script.fault is Fault.UNREAD:
             self.calls.append(Call(method, path, headers, None, time.monotonic()))
-            await asyncio.sleep(3600)
+            await asyncio.sleep(script.seconds)
+            raise _Gone
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         body: Any = json.loads(raw) if raw else {}
         self.calls.append(Call(method, path, headers, body, time.monotonic()))
@@ -292,7 +293,7 @@ class _Sender:
     async def _before(self, script: Script, body: Mapping[str, Any]) -> bool:
         """Faults in the place of an answer; whether one of them was it."""
         fault = script.fault
-        if fault in {Fault.HANG, Fault.UNREAD}:
+        if fault is Fault.HANG:
             await self._watched(asyncio.sleep(3600))
         elif fault is Fault.SLOW_START:
             await self._watched(asyncio.sleep(script.seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,6 +18,8 @@ from apps.core.egress.resolving import check_url
 from apps.core.egress_rules import EgressRefused
 
 DRAIN_SECONDS = 0.05
+LARGE_BODY = 512 * 1024
+"""Larger ones are written piece by piece, so that they hold up nobody else."""
 FORBIDDEN_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive"}
 )
@@ -72,6 +75,7 @@ class Exchange:
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = patience.idle
+            connection.protocol.start_timeout()
         return self
 
     async def __aexit__(
@@ -111,19 +115,25 @@ class Exchange:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises Cut, TimedOut or TooLarge."""
         stream, left = self._answer.content, self._max_bytes
-        while True:
+        failure: EgressFailed | None = None
+        while failure is None:
             try:
                 piece = await stream.readany()
             except TimeoutError:
-                raise TimedOut(Stage.IDLE, self._patience.idle) from None
+                failure = TimedOut(Stage.IDLE, self._patience.idle)
             except (aiohttp.ClientError, OSError):
-                raise Cut from None
-            if not piece:
+                failure = Cut()
+            if failure is not None:
+                # aiohttp raises before it hands out what came before the failure, and has no public way to ask for it.
+                piece = stream._read_nowait(-1)
+            elif not piece:
                 return
             left -= len(piece)
             if left < 0:
                 raise TooLarge(self._max_bytes)
-            yield piece
+            if piece:
+                yield piece
+        raise failure
 
     async def drain(self) -> None:
         """Read what is left, if it is there already, so that the connection can be used again."""
@@ -141,12 +151,14 @@ class Exchange:
 
     async def _send(self) -> aiohttp.ClientResponse:
         patience = self._patience
+        is_large = self._body is not None and len(self._body) > LARGE_BODY
+        body = io.BytesIO(self._body or b"") if is_large else self._body
         # Nothing of aiohttp's errors is kept: some hold the headers of the request.
         try:
             return await session().request(
                 self._method,
                 URL(self._url, encoded=True) if self._is_encoded else self._url,
-                data=self._body,
+                data=body,
                 headers=self._headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(

@@ -124,6 +124,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(asyncio.sleep(0))  # closed connections let go of their sockets one round later
         loop.run_until_complete(loop.shutdown_default_executor())
 
 

@@ -19,6 +19,7 @@ KEEP_SECONDS = 4.0
 """How long an idle connection is kept: less than the five seconds after which servers of many local models close it,
 because a request that meets the closing cannot safely be sent again."""
 PINNED = 4096
+UNREAD_MILLISECONDS = 60_000
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -67,6 +68,9 @@ class Guard(AbstractResolver):
             raise PermissionError("this address was not checked")
         opened = socket.socket(family, kind, protocol)
         opened.setblocking(False)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A peer that reads nothing more would hold a closed connection with unsent bytes for ever.
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
         return opened
 
     async def close(self) -> None:
