@@ -13,10 +13,15 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from apps.projects.access import ProjectApi
+from apps.prompts import openapi_live
 from apps.telemetry import openapi as telemetry
 from apps.telemetry import openapi_doors
 
-HOT_DOORS = {"/api/v1/telemetry": {"post": telemetry.operation}, **openapi_doors.operations()}
+HOT_DOORS = {
+    "/api/v1/telemetry": {"post": telemetry.operation},
+    **openapi_doors.operations(),
+    **openapi_live.operations(),
+}
 
 ERROR = {
     "type": "object",
@@ -87,7 +92,7 @@ class KeyOrSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A drf-spectacular hook: add the hot doors and, to every operation, its needs and its errors."""
     components = result.setdefault("components", {}).setdefault("schemas", {})
-    components |= {"Error": ERROR, **telemetry.schemas(), **openapi_doors.schemas()}
+    components |= {"Error": ERROR, **telemetry.schemas(), **openapi_doors.schemas(), **openapi_live.schemas()}
     for path, methods in HOT_DOORS.items():
         result["paths"][path] = {method: operation() for method, operation in methods.items()}
     for path, methods in result["paths"].items():

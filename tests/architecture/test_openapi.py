@@ -67,6 +67,12 @@ def test_has_every_address_and_method_of_the_api(document: dict[str, Any]) -> No
     from llmops_site.asgi import application
 
     expected |= {(path, door.method.lower()) for path, door in application.application.doors.items()}
+    expected |= {
+        (f"{pattern.prefix}{{prompt}}{pattern.suffix}", method.lower())
+        for pattern in application.application.patterns
+        if pattern.prefix.startswith("/api/")
+        for method in pattern.door.method.split()
+    }
     assert expected
     assert {(path, method) for path, method, _ in _operations(document)} == expected
 
