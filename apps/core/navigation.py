@@ -108,10 +108,15 @@ def rail(project_slug: str, *, path: str, query: str = "", counts: Mapping[str, 
 
 def _items(group: Group, project_slug: str, path: str, query: str, counts: Mapping[str, int]) -> Iterator[RailItem]:
     for page in group.pages:
-        url = _address(page.url_name, project_slug, get_urlconf() or settings.ROOT_URLCONF)
+        url = address(page.url_name, project_slug)
         if url is None:
             continue
         yield RailItem(page.label, url + query, _is_current(page, url, path), counts.get(page.url_name, 0))
+
+
+def address(url_name: str, project_slug: str) -> str | None:
+    """Where a page of the project is that may belong to an app above; None while there is no such page."""
+    return _address(url_name, project_slug, get_urlconf() or settings.ROOT_URLCONF)
 
 
 @lru_cache(maxsize=2048)

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
+from apps.core import navigation
 from apps.core.errors import NotFound
 from apps.core.periods import read_moment
 from apps.core.templatetags.ui import changed_query
@@ -47,6 +48,7 @@ def trace(request: ProjectRequest, project: Project, trace_id: str) -> HttpRespo
         "trace": found,
         "span": span,
         "span_length_ms": waterfall.length_of(span),
+        "playground_url": navigation.address("playground", project.slug) if span.kind == "llm" else None,
         **_panel(span, request.GET.get("tab", ""), [score for score in scores if score.span_id == span.span_id]),
         **_neighbors(found, place),
     }
