@@ -23,6 +23,7 @@ MAY = {
     "apps/core/stack/program.py": "asks our own web server whether it is there",
     "apps/accounts/adapters.py": "names the errors of Django's mail, which goes to the operator's server",
     "apps/projects/views/members.py": "names the errors of Django's mail",
+    "apps/providers/adapters/litellm_transport.py": "puts the egress under LiteLLM's httpx, and opens nothing itself",
     "apps/core/readiness.py": "Django's word for a new connection to the database",
 }
 
