@@ -232,7 +232,7 @@ def includes(source: str) -> list[Include]:
 def expand(source: str, texts: Mapping[tuple[str, str], str]) -> str:
     """The source with each include replaced by the text for its name and version; TemplateError for one without.
 
-    An end of line of the text does not add an empty line when the include ends one. `{%-` and `-%}` trim as usual.
+    As in Jinja, the end of the text's last line is not put in, and `{%-` and `-%}` trim around the tag.
     """
     refuse_long(source)
     parts: list[str] = []
@@ -251,7 +251,7 @@ def expand(source: str, texts: Mapping[tuple[str, str], str]) -> str:
             before = before.rstrip()
         if source.startswith("-%}", token.end - 3):
             at += len(source[at:]) - len(source[at:].lstrip())
-        elif text.endswith("\n") and source.startswith(("\n", "\r\n"), at):
+        if text.endswith("\n"):
             text = text[:-1].removesuffix("\r")
         parts += [before, text]
         size += len(before) + len(text)
