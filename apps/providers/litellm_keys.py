@@ -65,13 +65,3 @@ def _aws(secret: str) -> dict[str, Any]:
     if not REGION.fullmatch(found["aws_region_name"]):
         raise KeyNotUsable("aws_region_name must look like eu-central-1.")
     return found
-
-
-def secrets_in(provider: str, secret: str) -> tuple[str, ...]:
-    """Each text within the key that may never be shown."""
-    if provider != BEDROCK:
-        return (secret,)
-    try:
-        return (secret, *(_aws(secret)[name] for name in AWS[:3] if name in _aws(secret)))
-    except KeyNotUsable:
-        return (secret,)
