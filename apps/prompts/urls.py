@@ -8,13 +8,17 @@ from django.urls import path
 
 from apps.prompts.api import deployments as deployments_api
 from apps.prompts.api import git_clone
+from apps.prompts.api import imports as imports_api
 from apps.prompts.api import prompts as api
 from apps.prompts.views import diffs, editor, prompts, publishing
+from apps.prompts.views import imports as import_pages
 from apps.prompts.views import live as live_pages
 
 urlpatterns = [
     path("p/<slug:project>/prompts", prompts.prompts_page, name="prompts"),
     path("p/<slug:project>/prompts/-/new", prompts.prompt_new, name="prompt_new"),
+    path("p/<slug:project>/prompts/-/import", import_pages.prompt_import, name="prompt_import"),
+    path("p/<slug:project>/prompts/-/import/<uuid:job>", import_pages.prompt_import_job, name="prompt_import_job"),
     path("p/<slug:project>/prompts/<path:prompt>/-/edit", editor.prompt_edit, name="prompt_edit"),
     path("p/<slug:project>/prompts/<path:prompt>/-/preview", editor.prompt_preview, name="prompt_preview"),
     path("p/<slug:project>/prompts/<path:prompt>/-/draft", editor.prompt_draft, name="prompt_draft"),
@@ -33,6 +37,8 @@ urlpatterns = [
     path("git/<slug:project>.git/git-upload-pack", git_clone.GitUploadPackApi.as_view(), name="git_upload_pack"),
     path("git/<slug:project>.git/git-receive-pack", git_clone.GitReceivePackApi.as_view(), name="git_receive_pack"),
     path("api/v1/prompts", api.PromptsApi.as_view(), name="api_prompts"),
+    path("api/v1/prompts/import", imports_api.ImportApi.as_view(), name="api_prompts_import"),
+    path("api/v1/prompts/export", imports_api.ExportApi.as_view(), name="api_prompts_export"),
     path("api/v1/prompts/<path:prompt>/versions", api.VersionsApi.as_view(), name="api_prompt_versions"),
     path("api/v1/prompts/<path:prompt>/versions/<str:version>", api.VersionApi.as_view(), name="api_prompt_version"),
     path(

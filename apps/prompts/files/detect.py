@@ -218,3 +218,21 @@ def _unread(files: Files, path: str) -> Refused:
     if NOT_PROMPTS.match(base):
         return Refused(path, "This was taken for a page about the prompts, not for one of them.")
     return Refused(path, f"This kind of file is not read. Read are {KINDS}.")
+
+
+def guess_path(text: str) -> str:
+    """A file name whose ending says what format pasted text is in."""
+    start = text.removeprefix("\ufeff").lstrip()
+    if start.startswith(("{", "[")) and not start.startswith(("{{", "{%")):
+        try:
+            json_of(text)
+        except BadFile:
+            return "pasted.jsonl" if start.startswith("{") and "\n{" in start else "pasted.json"
+        return "pasted.json"
+    if start.startswith("---"):
+        return "pasted.prompt"
+    if re.search(r"^(messages|text|prompt_text)\s*:", text, re.MULTILINE):
+        return "pasted.prompt.yaml"
+    if prompty.ROLE.search(text):
+        return "pasted.prompty"
+    return "pasted.jinja2" if re.search(r"\{%-?\s*\w+", text) else "pasted.txt"

@@ -58,11 +58,14 @@ def _one(record: Mapping[str, Json], path: str, place: int) -> Found:
     labels = record.get("labels")
     version = record.get("version")
     order = int(version) if isinstance(version, int | str) and str(version).isdigit() else 0
+    named = tuple(str(label) for label in labels) if isinstance(labels, list) else tags_of(labels)
+    if set(named) - {"latest"}:
+        build.note(f"There it had the labels {', '.join(named)}. Deploy it here to the environments you mean.")
     return build.found(
         name,
         order=order,
         tags=tags_of(record.get("tags")),
-        labels=tuple(str(label) for label in labels) if isinstance(labels, list) else tags_of(labels),
+        labels=named,
         change_note=str(record.get("commitMessage") or record.get("commit_message") or ""),
     )
 

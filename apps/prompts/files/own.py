@@ -27,7 +27,7 @@ CONTENT_KEYS = ("kind", "syntax", "model", "parameters", "variables", "messages"
 KNOWN = frozenset({*TEXT_KEYS, "tags", "version", *CONTENT_KEYS})
 MESSAGE_KEYS = frozenset({"role", "content", "name"})
 VARIABLE_KEYS = frozenset({"type", "required", "default", "description", "sample"})
-MAX_TAGS = 50
+MAX_TAGS, MAX_TAG = 20, 64
 
 Json = Any
 
@@ -201,8 +201,8 @@ def _tags(root: Node) -> tuple[str, ...]:
     if node.kind != "sequence" or len(node.items) > MAX_TAGS:
         raise node.refuse(f"'tags' must be a list of at most {MAX_TAGS} texts, as in tags: [support, english].")
     for item in node.items:
-        if not isinstance(item.value, str) or not 0 < len(item.value) <= 100:
-            raise item.refuse("A tag must be a text of 1 to 100 characters. Put quotes around it.")
+        if not isinstance(item.value, str) or not 0 < len(item.value) <= MAX_TAG:
+            raise item.refuse("A tag must be a text of 1 to 64 characters. Put quotes around it.")
     return tuple(item.value for item in node.items)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from apps.prompts import bumping, names, semver
-from apps.prompts.content import Content, content_hash
+from apps.prompts.content import Content, Variable, content_hash
 from apps.prompts.files import templates
 from apps.prompts.files.found import Found, Reading, Refused
 from apps.prompts.semver import Number
@@ -198,6 +198,8 @@ def _pinned(found: Found, here: Mapping[str, Known]) -> tuple[Found, list[str]]:
         latest = None if one is None else one.latest
         if latest is None:
             missing.append(f"It includes {name}, which is not here. Import it as well, or take the include out.")
+        if one is not None and one.content is not None:
+            content = replace(content, variables=_with(content.variables, one.content.variables))
         version = "" if latest is None else str(latest)
         messages = tuple(
             replace(message, content=templates.pinned(message.content, name, version, content.syntax))
@@ -205,3 +207,9 @@ def _pinned(found: Found, here: Mapping[str, Known]) -> tuple[Found, list[str]]:
         )
         content = replace(content, messages=messages)
     return replace(found, content=content), missing
+
+
+def _with(own: tuple[Variable, ...], others: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """The variables, and those of a snippet that they lack."""
+    declared = {one.name for one in own}
+    return own + tuple(other for other in others if other.name not in declared)

@@ -1,6 +1,7 @@
 """Tables of prompts, by what they are about."""
 
 from apps.prompts.models.git import GitFile, GitNote, GitPush, GitRemote, HistoryStep
+from apps.prompts.models.imports import ImportJob
 from apps.prompts.models.prompts import Deployment, Draft, LiveMark, Prompt, Version
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "GitPush",
     "GitRemote",
     "HistoryStep",
+    "ImportJob",
     "LiveMark",
     "Prompt",
     "Version",
