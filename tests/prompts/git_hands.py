@@ -54,4 +54,3 @@ def publish(
 def texts_of(version: Version) -> list[str]:
     """What the messages of a version say."""
     return [message.content for message in version.body.messages]
-

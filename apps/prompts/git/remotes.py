@@ -84,6 +84,13 @@ def parse(text: str) -> RemoteUrl:
     return RemoteUrl(checked.url, checked.scheme, checked.host, checked.port, parts.path)
 
 
+def split(url: str) -> RemoteUrl:
+    """An address that was parsed before, in its parts, without asking whether it may be used."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, SSH_PORT)
+    return RemoteUrl(url, parts.scheme, parts.hostname or "", port, parts.path, parts.username or "")
+
+
 def _ssh(host: str, port: int, path: str, user: str) -> RemoteUrl:
     if not USER.fullmatch(user):
         raise _bad("The name before the @ may have letters, digits, dots, hyphens and underscores.")
@@ -106,6 +113,12 @@ def _checked(url: str) -> egress.CheckedUrl:
 
 def _bad(sentence: str) -> Invalid:
     return Invalid(url=[sentence])
+
+
+def kind_of(word: str) -> Kind:
+    """The kind of credential that the word names; `none` for any other."""
+    known: dict[str, Kind] = {"token": "token", "ssh_key": "ssh_key"}
+    return known.get(word, "none")
 
 
 def host_keys(text: str) -> list[str]:

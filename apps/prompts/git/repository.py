@@ -59,6 +59,7 @@ class CommitLine:
 
     id: str
     author: str
+    subject: str
 
 
 def fault_of_branch(name: str) -> str | None:
@@ -183,10 +184,12 @@ class Repository:
 
     def last_change(self, tip: str, path: str) -> CommitLine | None:
         """The last commit up to the tip that touched the path."""
-        arguments = ["log", "-1", "--no-show-signature", "--no-textconv", "--no-ext-diff", "--format=%H%x00%an"]
+        arguments = ["log", "-1", "--no-show-signature", "--no-textconv", "--no-ext-diff", "--format=%H%x00%an%x00%s"]
         answer = self.ask(*arguments, require_id(tip), "--", path, limits=ASKING)
-        commit, _, author = answer.decode("utf-8", "replace").strip().partition("\0")
-        return CommitLine(commit, author) if OBJECT_ID.fullmatch(commit) else None
+        parts = NOT_SHOWN.sub(" ", answer.decode("utf-8", "replace").replace("\0", "\n")).strip().split("\n")
+        if len(parts) < 3 or not OBJECT_ID.fullmatch(parts[0]):
+            return None
+        return CommitLine(parts[0], parts[1][:254], parts[2][:300])
 
     def bring_in(self, stream: bytes) -> None:
         """Carry out a stream for `git fast-import`."""

@@ -151,6 +151,7 @@ class Migration(migrations.Migration):
                 ("blob", models.CharField(max_length=64)),
                 ("commit", models.CharField(blank=True, max_length=64)),
                 ("author", models.CharField(blank=True, max_length=254)),
+                ("subject", models.CharField(blank=True, max_length=300)),
                 ("text", models.TextField(blank=True)),
                 ("name", models.CharField(blank=True, max_length=200)),
                 ("number", models.CharField(blank=True, max_length=24)),

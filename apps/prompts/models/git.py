@@ -127,6 +127,7 @@ class GitFile(models.Model):
     blob = models.CharField(max_length=64)
     commit = models.CharField(max_length=64, blank=True)
     author = models.CharField(max_length=254, blank=True)
+    subject = models.CharField(max_length=300, blank=True)
     text = models.TextField(blank=True)
     # What the file says; empty when it cannot be read, and `problem` says why.
     name = models.CharField(max_length=200, blank=True)

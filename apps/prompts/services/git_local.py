@@ -140,9 +140,10 @@ def forget_orphans() -> None:
 
 def advertise(project: Project, protocol: str) -> IO[bytes]:
     """What `git clone` asks first: the refs of the project's repository."""
+    repository = updated(project)
     answer = _answer()
     answer.write(b"001e# service=git-upload-pack\n0000")
-    return _upload_pack(answer, updated(project), ["--http-backend-info-refs"], b"", protocol)
+    return _upload_pack(answer, repository, ["--http-backend-info-refs"], b"", protocol)
 
 
 def give_pack(project: Project, asked: bytes, protocol: str) -> IO[bytes]:

@@ -1,0 +1,41 @@
+"""What can be done with prompts in git."""
+
+from __future__ import annotations
+
+from apps.core import jobs
+from apps.prompts.models import GitRemote, Version
+from apps.prompts.services.git_local import forget_orphans
+from apps.prompts.services.git_remotes import (
+    SYNC,
+    DraftInTheWay,
+    NothingToTake,
+    Wishes,
+    ask_for_sync,
+    connect,
+    disconnect,
+    push_ours,
+    take_as_draft,
+)
+from apps.prompts.services.git_sync import forget_copies, sync
+
+
+def note_published(version: Version) -> None:
+    """Have the version sent to git soon, if the project works with a repository. The schedule would find it, too."""
+    if GitRemote.objects.filter(project_id=version.project_id).exists():
+        jobs.enqueue(SYNC, project_id=version.project_id)
+
+
+__all__ = [
+    "DraftInTheWay",
+    "NothingToTake",
+    "Wishes",
+    "ask_for_sync",
+    "connect",
+    "disconnect",
+    "forget_copies",
+    "forget_orphans",
+    "note_published",
+    "push_ours",
+    "sync",
+    "take_as_draft",
+]
