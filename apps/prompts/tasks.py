@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.core import clock
-from apps.prompts.services import imports, sample
+from apps.core import clock, jobs
+from apps.prompts.selectors import git as git_selectors
+from apps.prompts.services import git, imports, sample
 
 
 @shared_task(name="prompts.fill_samples")
