@@ -222,6 +222,7 @@ def _variables(content: Content, known: Knowledge, broken: set[int]) -> Iterator
         if message.role == "placeholder":
             possible.add(message.content)
             yield from _placeholder(content, message, index)
+        if message.role == "placeholder" or index in broken:
             continue
         text, is_whole = _expanded(message.content, content.syntax, known)
         is_all_known &= is_whole
