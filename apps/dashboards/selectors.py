@@ -18,6 +18,7 @@ from apps.dashboards.quality import Quality
 from apps.dashboards.scope import Scope
 from apps.projects.models import Project
 from apps.projects.selectors import list_features, list_memberships
+from apps.prompts.selectors import list_prompts
 from apps.telemetry.figures import Dimension, FigureRequest, Filters, Interval
 from apps.telemetry.models import IntakeRejection
 from apps.telemetry.selectors import agents, intake, retrievals, scores
@@ -231,7 +232,7 @@ TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Place(NamedTuple):
-    """Something the palette found. `kind` is trace, feature or project; `key` is what its address is made of, and
+    """Something the palette found. `kind` is trace, feature, prompt or project; `key` is what its address is made of, and
     `at` a time within a trace.
     """
 
@@ -242,7 +243,8 @@ class Place(NamedTuple):
 
 
 def find_places(project: Project, user: User, words: str) -> list[Place]:
-    """Where these words lead: a trace by its whole id, features and projects by any part of their name."""
+    """Where these words lead: a trace by its whole id, features and projects by any part of their name, prompts by
+    their words."""
     wanted = words.strip().lower().replace("\x00", "")
     if not wanted:
         return []
@@ -251,6 +253,9 @@ def find_places(project: Project, user: User, words: str) -> list[Place]:
         at = start_of_trace(project.pk, trace_id)
         return [] if at is None else [Place("trace", trace_id, trace_id, at)]
     features = [Place("feature", name, name) for name in feature_names(project) if wanted in name.lower()]
+    prompts = [
+        Place("prompt", line.name, line.name) for line in list_prompts(project, words=wanted, limit=MOST_FOUND).items
+    ]
     projects = [membership.project for membership in list_memberships(user=user) if membership.project_id != project.pk]
     others = [Place("project", other.name, other.slug) for other in projects if wanted in other.name.lower()]
-    return [*features[:MOST_FOUND], *others[:MOST_FOUND]]
+    return [*features[:MOST_FOUND], *prompts, *others[:MOST_FOUND]]
