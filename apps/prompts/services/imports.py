@@ -180,7 +180,7 @@ def confirm_upload(
     *, job: ImportJob, mode: Mode, author: User, actor: Actor, now: datetime, note: str, chosen: Collection[int]
 ) -> ImportJob:
     """Import what was uploaded and keep what became of it; a second confirmation changes nothing."""
-    if ImportJob.objects.filter(pk=job.pk, outcome=None).update(outcome=[]) != 1:
+    if ImportJob.objects.filter(pk=job.pk, outcome__isnull=True).update(outcome=[]) != 1:
         job.refresh_from_db()
         return job
     _, outcomes = run_import(
