@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from apps.playground.selectors import Start
 from apps.playground.services import Source
 from apps.playground.types import MOST_COLUMNS, Origin
 from apps.prompts.content import (
+    NOT_IN_TEXT,
     BadContent,
     Content,
     Message,
@@ -32,6 +34,8 @@ LITERAL = "none"
 NUMBERS = ("temperature", "max_tokens", "top_p")
 """Parameters that have a field of their own."""
 MOST_ROWS = 200
+NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])")
+"""What PostgreSQL cannot hold, as JSON escapes it: NUL, and halves of surrogate pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,8 @@ def _variable_row(variable: Variable, value: Json) -> VariableRow:
 
 
 def read_sheet(data: QueryDict) -> Sheet:
-    """What was typed, row by row."""
+    """What was typed, row by row. Characters that cannot be stored are replaced."""
+    data = _storable(data)
     texts = [text.replace("\r\n", "\n") for text in data.getlist("text")[:MOST_ROWS]]
     return Sheet(
         messages=tuple(
@@ -164,6 +169,13 @@ def read_sheet(data: QueryDict) -> Sheet:
         trace_id=data.get("trace", ""),
         span_id=data.get("span", ""),
     )  # fmt: skip
+
+
+def _storable(data: QueryDict) -> QueryDict:
+    clean = QueryDict(mutable=True)
+    for name, values in data.lists():
+        clean.setlist(name, [NOT_IN_TEXT.sub("\N{REPLACEMENT CHARACTER}", str(value)) for value in values])
+    return clean
 
 
 def _variable_rows(data: QueryDict) -> tuple[VariableRow, ...]:
@@ -207,6 +219,8 @@ def case_of(sheet: Sheet) -> Case:
     }
     rows = said_rows(sheet)
     more = tuple(_more(sheet.messages[index], index, problems) for index in rows) or ({},)
+    if NUL_IN_JSON.search(json.dumps([values, more])):
+        problems.setdefault("variables", []).append(_("A value holds a character that cannot be stored."))
     if problems:
         raise Invalid(None, **problems)
     try:

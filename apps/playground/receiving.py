@@ -1,4 +1,4 @@
-"""What has come of an answer so far, and how a call ended. Pure."""
+"""What has come of an answer so far, and how a call ended."""
 
 from __future__ import annotations
 

@@ -10,6 +10,11 @@ from apps.playground import services
 
 @shared_task(name="playground.close_lost")
 def close_lost(**_newer: object) -> None:
-    """Close answers that nobody finishes, and delete runs that are too old."""
+    """Close answers that nobody finishes any more."""
     services.close_lost(now=clock.now())
+
+
+@shared_task(name="playground.purge")
+def purge(**_newer: object) -> None:
+    """Delete runs that are older than their project keeps contents."""
     services.purge(now=clock.now())

@@ -112,6 +112,15 @@
     }
   }
 
+  // The list of runs below, once all columns are done.
+  async function refreshRuns(ours) {
+    const answer = await fetch(location.href);
+    if (!answer.ok || ours !== generation) return;
+    const whole = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = whole.getElementById("runs");
+    if (fresh) document.getElementById("runs")?.replaceWith(document.adoptNode(fresh));
+  }
+
   function follow(column, answer, ours) {
     showRunning(column);
     const source = new EventSource(answer.stream);
@@ -125,8 +134,9 @@
       source.close();
       clearInterval(clock);
       streams.delete(column);
-      settle(column, answer.page, ours);
+      const settled = settle(column, answer.page, ours);
       tellProgress();
+      if (!streams.size) settled.then(() => refreshRuns(ours)).catch(() => {});
     };
     source.addEventListener("delta", (event) => addDelta(column, JSON.parse(event.data)));
     source.addEventListener("done", end);

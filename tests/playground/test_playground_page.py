@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 from django.test import Client
 
@@ -154,6 +155,8 @@ def test_counts_an_edited_version_to_no_version(alice_client: Client, committed:
         ({"temperature": "warm"}, "Write a number."),
         ({"parameters": '{"seed": NaN}'}, "This is not JSON"),
         ({"role": ["nobody"]}, "Choose one of"),
+        ({"more": ['{"tool_calls": ["\\u0000"]}']}, "a character that cannot be stored"),
+        ({"more": ["[" * 5000]}, "This is not JSON"),
     ],
 )
 def test_refuses_and_keeps_what_was_typed(alice_client: Client, changes: dict[str, Any], sentence: str) -> None:
@@ -217,8 +220,6 @@ def test_keeps_an_unknown_cost_unknown(alice_client: Client, committed: None, pr
 def test_opens_a_recorded_call_as_it_was(
     alice_client: Client, committed: None, address: str, ingest_key: str, project: Project
 ) -> None:
-    import httpx
-
     span = make_span(
         provider="openai",
         request_model="gpt-4o",

@@ -20,11 +20,14 @@ from apps.playground.models import PlaygroundAnswer
 from apps.projects.models import Project, Role
 from apps.providers import services as providers
 from apps.providers.services.connections import ConnectionFields, add_connection
+from apps.telemetry.models import CostHour
+from apps.telemetry.services import masking, rollups
 from tests.conftest import page_client
 from tests.factories import NOW, actor_of, make_member, make_user
 from tests.fakes.provider import KEY, FakeProvider, Fault, Script
 from tests.fakes.wording import Answer
 from tests.playground.conftest import PAGE, answers, spans, start
+from tests.telemetry.conftest import rows
 
 pytestmark = pytest.mark.usefixtures("committed")
 TEXT = "Paris is the capital of France."
@@ -227,6 +230,43 @@ def test_closes_the_upstream_when_the_client_goes_away(
     assert answer.text.startswith("Paris ")
     assert [(row[0], row[2], row[7]) for row in spans(project)] == [("playground", "error", "cancelled")]
     assert until(lambda: streaming._Room.taken == 0)
+
+
+def test_closes_an_upstream_that_has_not_said_a_word(
+    address: str, alice_client: Client, connected: FakeProvider
+) -> None:
+    connected.script(Fault.HANG)
+    begun = start(alice_client, model=["fake/fake-1"])
+    with opened(address, alice_client, begun["answers"][0]["stream"]):
+        assert connected.wait_until(lambda one: one.count == 1)
+    assert connected.wait_until(lambda one: one.closed_early == 1, 2.0), "the upstream is still open"
+    assert until(lambda: answers()[0].is_traced)
+    answer = answers()[0]
+    assert (answer.state, answer.text, answer.ttft_ms) == ("cancelled", "", None)
+
+
+def test_counts_in_the_cost_records_as_playground(address: str, alice_client: Client, project: Project) -> None:
+    begun = start(alice_client, model=["test/echo", "test/json"])
+    for answer in begun["answers"]:
+        whole(address, alice_client, answer["stream"])
+    rollups.roll_up()
+    record = CostHour.objects.get(project_id=project.pk, source="playground", model="echo")
+    assert (record.calls, record.environment, record.feature) == (1, "development", "")
+    assert record.cost_usd == 0
+    assert set(CostHour.objects.values_list("source", flat=True)) == {"playground"}
+
+
+def test_masks_the_span_as_the_project_wants_it(
+    address: str, alice_client: Client, project: Project, alice: User
+) -> None:
+    masking.change_masking(
+        project=project, kinds=["email"], own=[], capture="on", hashes_users=False, actor=actor_of(alice), now=NOW
+    )
+    begun = start(alice_client, model=["test/echo"], text=["Write to ana@example.com"])
+    whole(address, alice_client, begun["answers"][0]["stream"])
+    stored = str(rows("SELECT input, output FROM telemetry_payload WHERE project_id = %s", project.pk))
+    assert "Write to" in stored
+    assert "ana@example.com" not in stored
 
 
 def test_works_once(address: str, alice_client: Client) -> None:

@@ -14,7 +14,7 @@ from apps.core.errors import DomainError
 from apps.playground.models import PlaygroundRun
 from apps.playground.receiving import Outcome, Received
 from apps.playground.services.answering import Call, claim, finish
-from apps.playground.services.runs import TooManyRunning
+from apps.playground.services.runs import TooManyRunning, refuse_answer
 from apps.providers import client
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,15 @@ _room = threading.BoundedSemaphore(MOST_WAITING)
 
 def run_plainly(*, run: PlaygroundRun, user_id: int, now: datetime) -> None:
     """Ask all models of the run and keep their answers. Raises TooManyRunning when too many threads wait already."""
+    answers = list(run.answers.all())
     if not _room.acquire(blocking=False):
-        raise TooManyRunning(running=MOST_WAITING, most=MOST_WAITING)
+        refusal = TooManyRunning(running=MOST_WAITING, most=MOST_WAITING)
+        for answer in answers:
+            refuse_answer(answer_id=answer.pk, error=refusal, now=now)
+        raise refusal
     try:
         began = monotonic()
-        calls = [claim(answer_id=answer.pk, user_id=user_id, now=now) for answer in run.answers.all()]
+        calls = [claim(answer_id=answer.pk, user_id=user_id, now=now) for answer in answers]
         outcomes = egress.run_in_loop(_ask_all(calls))
         for call, outcome in zip(calls, outcomes, strict=True):
             finish(answer_id=call.answer_id, outcome=outcome, now=now + timedelta(seconds=monotonic() - began))
