@@ -99,7 +99,8 @@ def address_of(request: ProjectRequest) -> str:
 @project_page(role=Role.EDITOR)
 def prompt_new(request: ProjectRequest, project: Project) -> HttpResponse:
     """Name a prompt, then write it."""
-    form = NewPromptForm(request.POST or None, initial={"name": _suggested_name(request)})
+    sent = request.POST if request.method == "POST" else None
+    form = NewPromptForm(sent, initial={"name": _suggested_name(request)})
     if request.method == "POST" and form.is_valid():
         typed = form.cleaned_data
         try:

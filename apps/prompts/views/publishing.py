@@ -50,7 +50,8 @@ def prompt_publish(request: ProjectRequest, project: Project, prompt: str) -> Ht
     draft = selectors.get_draft(found, request.user)
     if draft is None:
         return render(request, "prompts/publish_nothing.html", prompt_frame(request, project, found, "edit"))
-    form = PublishForm(request.POST or None, initial={"revision": draft.revision, "note": draft.note})
+    sent = request.POST if request.method == "POST" else None
+    form = PublishForm(sent, initial={"revision": draft.revision, "note": draft.note})
     findings = findings_of(project, draft.body)
     if request.method == "POST" and form.is_valid() and _may_publish(form, draft, findings):
         version = _publish(request, found, draft, form)
