@@ -7,10 +7,12 @@ A name may hold `/`, so what ends in a word of its own stands before what is onl
 from django.urls import path
 
 from apps.prompts.api import deployments as deployments_api
+from apps.prompts.api import git as git_api
 from apps.prompts.api import git_clone
 from apps.prompts.api import imports as imports_api
 from apps.prompts.api import prompts as api
 from apps.prompts.views import diffs, editor, prompts, publishing
+from apps.prompts.views import git as git_pages
 from apps.prompts.views import imports as import_pages
 from apps.prompts.views import live as live_pages
 
@@ -31,8 +33,16 @@ urlpatterns = [
     path("p/<slug:project>/prompts/<path:prompt>/-/settings", prompts.prompt_settings, name="prompt_settings"),
     path("p/<slug:project>/prompts/<path:prompt>/-/live", live_pages.prompt_live, name="prompt_live"),
     path("p/<slug:project>/prompts/<path:prompt>/-/deploy", live_pages.prompt_deploy, name="prompt_deploy"),
+    path("p/<slug:project>/prompts/-/git", git_pages.prompts_git, name="prompts_git"),
+    path("p/<slug:project>/prompts/-/git/connect", git_pages.prompts_git_connect, name="prompts_git_connect"),
+    path("p/<slug:project>/prompts/-/git/disconnect", git_pages.prompts_git_disconnect, name="prompts_git_disconnect"),
+    path("p/<slug:project>/prompts/-/git/sync", git_pages.prompts_git_sync, name="prompts_git_sync"),
+    path("p/<slug:project>/prompts/-/git/compare", git_pages.prompts_git_compare, name="prompts_git_compare"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/git", git_pages.prompt_git_state, name="prompt_git_state"),
     # What is only a name comes last.
     path("p/<slug:project>/prompts/<path:prompt>", prompts.prompt_page, name="prompt"),
+    path("api/v1/git", git_api.GitStateApi.as_view(), name="api_git"),
+    path("api/v1/git/sync", git_api.GitSyncApi.as_view(), name="api_git_sync"),
     path("git/<slug:project>.git/info/refs", git_clone.GitRefsApi.as_view(), name="git_refs"),
     path("git/<slug:project>.git/git-upload-pack", git_clone.GitUploadPackApi.as_view(), name="git_upload_pack"),
     path("git/<slug:project>.git/git-receive-pack", git_clone.GitReceivePackApi.as_view(), name="git_receive_pack"),

@@ -91,7 +91,7 @@ class GitServer:
     def heads(self) -> dict[str, str]:
         """The branches and their commits."""
         lines = git("for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads", cwd=self.bare)
-        return {name: commit for name, commit in (line.split(" ") for line in lines.splitlines())}
+        return dict(line.split(" ") for line in lines.splitlines())
 
     def text(self, path: str, branch: str = "main") -> str:
         """A file as it is on a branch, line breaks and all."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from apps.core import jobs
+from apps.prompts.files import own
 from apps.prompts.models import GitRemote, Version
+from apps.prompts.selectors import latest_version
+from apps.prompts.selectors.git import PromptInGit
+from apps.prompts.services.git_history import file_of
 from apps.prompts.services.git_local import forget_orphans
 from apps.prompts.services.git_remotes import (
     SYNC,
@@ -25,6 +29,15 @@ def note_published(version: Version) -> None:
         jobs.enqueue(SYNC, project_id=version.project_id)
 
 
+def text_of(line: PromptInGit) -> str:
+    """The newest version here as its file would say it in git; empty without one."""
+    latest = latest_version(line.prompt) if line.prompt is not None else None
+    if latest is None:
+        return ""
+    base = line.file.text if line.file is not None and not line.file.problem else None
+    return own.write(file_of(latest, latest.prompt.name), base or None)
+
+
 __all__ = [
     "DraftInTheWay",
     "NothingToTake",
@@ -38,4 +51,5 @@ __all__ = [
     "push_ours",
     "sync",
     "take_as_draft",
+    "text_of",
 ]

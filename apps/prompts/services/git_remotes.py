@@ -111,7 +111,7 @@ def _check(wishes: Wishes, scheme: str) -> None:
         faults["branch"] = [branch]
     prefix = _prefix(wishes.prefix)
     if prefix and (fault := fault_of_path(prefix)) is not None:
-        faults["prefix"] = [fault]
+        faults["folder"] = [fault]
     if scheme == "ssh" and wishes.credential != Credential.SSH_KEY:
         faults["credential"] = ["An ssh address is opened with an ssh key."]
     elif scheme != "ssh" and wishes.credential == Credential.SSH_KEY:
