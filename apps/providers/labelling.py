@@ -63,7 +63,7 @@ def labels_in(prompt: str) -> dict[str, str]:
             _note(found, label, described[2] if described else "")
     if len(found) < 2:
         for listed in [*ENUMERATED.findall(prompt), *ONE_OF.findall(prompt)]:
-            parts = [part.strip(" \"'`*()[]") for part in SEPARATOR.split(listed)]
+            parts = [part.strip(" \"'`*()[]:") for part in SEPARATOR.split(listed)]
             labels = [part for part in parts if _is_label(part)]
             if len(labels) >= 2:
                 for label in labels:
