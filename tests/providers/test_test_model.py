@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.core.egress import run_in_loop
@@ -182,6 +182,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(SCHEMAS, st.text(max_size=5))
 def test_fills_any_schema_of_the_usual_words(schema: dict[str, Any], seed: str) -> None:
     filled = schema_filling.fill(schema, seed=seed)
