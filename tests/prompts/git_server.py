@@ -1,11 +1,12 @@
 """A git server on loopback for tests: smart HTTP over a bare repository, with a log of what it was asked.
 
-It can be down, want a password, redirect, or answer rubbish.
+It can be down or slow, want a password, redirect, or answer rubbish.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import subprocess
 import threading
@@ -29,8 +30,10 @@ class GitServer:
     redirects_to: str = ""
     is_down: bool = False
     answer: bytes | None = None
+    delay: float = 0.0
     asked: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
+    waiting: threading.Event = field(default_factory=threading.Event)
 
     @property
     def bare(self) -> Path:
@@ -123,6 +126,7 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
         def _answer(self, body: bytes) -> None:
             server.asked.append(f"{self.command} {self.path}")
             server.authorizations.append(self.headers.get("Authorization", ""))
+            server.waiting.wait(server.delay)
             wanted = f"Basic {base64.b64encode(server.password.encode()).decode()}"
             if server.is_down:
                 self._send(503, {}, b"down")
@@ -164,8 +168,9 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(ConnectionError):  # whoever waits too long for us hangs up
+                self.end_headers()
+                self.wfile.write(content)
 
     return Handler
 
@@ -182,5 +187,6 @@ def served(place: Path) -> Iterator[GitServer]:
         try:
             yield server
         finally:
+            server.waiting.set()
             http.shutdown()
             thread.join(10)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from apps.prompts.git import program
-from apps.prompts.git.failures import NOT_SHOWN, GitFailed, GitTooLarge
+from apps.prompts.git.failures import NOT_SHOWN, GitFailed
 from apps.prompts.git.program import ALONE, Access, Limits
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -223,8 +223,9 @@ class Repository:
         arguments = ["fetch", "--quiet", "--no-tags", "--prune", "--no-recurse-submodules", "--no-write-fetch-head"]
         try:
             self.ask(*arguments, "--", url, *specs, access=access, limits=FETCHING)
-        except GitTooLarge:
-            self.remove()
+        except GitFailed:
+            for half in self.directory.glob("objects/pack/tmp_*"):
+                half.unlink(missing_ok=True)
             raise
 
     def push(self, url: str, access: Access, commits: Mapping[str, str]) -> None:
