@@ -12,6 +12,8 @@
   let dirty = false; // something was typed that no answer has confirmed
   let conflicted = document.querySelector("#draft-conflict .conflict") !== null;
   let leaving = false;
+  let saving = false; // an answer is on its way
+  let waiting; // the button that was pressed meanwhile
   let saveTimer;
   let previewTimer;
 
@@ -96,9 +98,25 @@
 
   // --- Buttons and keys ----------------------------------------------------------------------------------------------
 
-  form.addEventListener("submit", () => {
-    leaving = true;
+  // A text that is being saved has a new revision soon; what is sent before knowing it would conflict with itself.
+  form.addEventListener("submit", (event) => {
     clearTimeout(saveTimer);
+    if (saving) {
+      event.preventDefault();
+      waiting = event.submitter;
+      return;
+    }
+    leaving = true;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt === form) saving = true;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt !== form) return;
+    saving = false;
+    const button = waiting;
+    waiting = undefined;
+    if (button) setTimeout(() => form.requestSubmit(button.isConnected ? button : undefined));
   });
   document.querySelector("[data-save]")?.addEventListener("click", (event) => {
     event.preventDefault();
@@ -127,6 +145,20 @@
     },
     true,
   );
+
+  // A finding leads to its place in the text.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#preview [data-go]");
+    if (!link) return;
+    const field = form.querySelectorAll("[name=message_content]")[Number(link.dataset.go)];
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+    field.setSelectionRange(Number(link.dataset.start), Number(link.dataset.end));
+    field.closest("[data-row]").scrollIntoView({ block: "nearest" });
+  });
+
+  if (form.hasAttribute("data-unsaved")) addEventListener("load", changed);
 
   addEventListener("beforeunload", (event) => {
     if (dirty && !leaving) event.preventDefault();

@@ -155,11 +155,13 @@ def test_loses_neither_text_of_two_windows(window: OpenWindow, prompt: Prompt) -
     other.locator(".aside summary").click()
     other.get_by_role("button", name="Put it into the editor instead").click()
     expect(other.locator("[name=message_content]").first).to_have_value("Written in the first window.")
+    expect(other.locator("[name=revision]").first).to_have_value("3")
+    expect(other.locator(".aside")).to_contain_text("Written in the second window.")
 
     one.locator("[name=message_content]").first.fill("Written in the first window, again.")
     expect(one.locator(".conflict")).to_be_visible()
     one.get_by_role("button", name="Take theirs").click()
-    expect(one.locator("[name=message_content]").first).to_have_value("Written in the second window.")
+    expect(one.locator("[name=message_content]").first).to_have_value("Written in the first window.")
     expect(one.locator(".aside")).to_contain_text("Written in the first window, again.")
 
 
@@ -197,13 +199,13 @@ def test_works_without_script(window: OpenWindow, prompt: Prompt) -> None:
     expect(page.locator("[name=message_content]").nth(1)).to_have_value("{{tone}}")
     page.locator("[data-declare]").click()
     expect(page.locator("[name=variable_name]").nth(2)).to_have_value("tone")
-    page.locator("button:visible", has_text="Save").click()
+    page.locator("[data-save]").click()
     assert [one["content"] for one in Draft.objects.get().content["messages"]] == [
         "Typed and not saved.",
         "{{tone}}",
         "{{question}}",
     ]
-    page.locator("button:visible", has_text="Publish…").click()
+    page.locator("[data-publish]").click()
     expect(page.get_by_role("heading", name="What changes")).to_be_visible()
 
 

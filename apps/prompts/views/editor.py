@@ -45,6 +45,8 @@ class Sheet:
     aside: Typed | None = None
     """A text that gave way to the one shown, and can be put back."""
     clashes: tuple[str, ...] = ()
+    is_unsaved: bool = False
+    """True for a text that a button changed and nobody has saved."""
     source: str = ""
     """Where the text comes from when it is nobody's draft yet, in words."""
 
@@ -73,12 +75,12 @@ def prompt_edit(request: ProjectRequest, project: Project, prompt: str) -> HttpR
     if action == "theirs":
         return _shown(request, project, found, _theirs(request, found, sheet))
     if action == "swap" and sheet.aside is not None:
-        return _shown(request, project, found, _with(sheet, typed=sheet.aside, aside=sheet.typed))
+        return _shown(request, project, found, _with(sheet, typed=sheet.aside, aside=sheet.typed, is_unsaved=True))
     if action.startswith("fix:"):
         return _shown(request, project, found, _mended(project, sheet, action))
     if action == "rebase":
         return _rebase(request, project, found, sheet)
-    return _shown(request, project, found, _with(sheet, typed=editing.changed(sheet.typed, action)))
+    return _shown(request, project, found, _with(sheet, typed=editing.changed(sheet.typed, action), is_unsaved=True))
 
 
 def _with(sheet: Sheet, **changes: Any) -> Sheet:
@@ -184,7 +186,7 @@ def _mended(project: Project, sheet: Sheet, action: str) -> Sheet:
     finding = findings[int(at)]
     if finding.code != code:
         return sheet
-    return _with(sheet, typed=editing.typed_from_content(linting.fixed(content, finding)))
+    return _with(sheet, typed=editing.typed_from_content(linting.fixed(content, finding)), is_unsaved=True)
 
 
 def _theirs(request: ProjectRequest, prompt: Prompt, sheet: Sheet) -> Sheet:
