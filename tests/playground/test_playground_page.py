@@ -21,9 +21,10 @@ from apps.prompts import services as prompts
 from apps.prompts.content import Content, Message, Variable
 from apps.prompts.models import Draft, Version
 from apps.prompts.types import VariableType
+from apps.telemetry.services import erasing
 from tests.factories import actor_of
 from tests.playground.conftest import PAGE, answers, query, spans, start, the_run, typed
-from tests.telemetry.conftest import make_span
+from tests.telemetry.conftest import make_span, rows
 
 GREETING = Content(
     messages=(
@@ -83,7 +84,9 @@ def test_opens_my_draft_and_nobody_elses(
     content = Content(messages=(Message("user", "Only a draft"),))
     prompts.save_draft(prompt=version.prompt, author=alice, content=content, revision=None, base=version, now=now)
     address = f"{PAGE}?{query(prompt='support/answer', draft='1')}"
-    assert fields(alice_client.get(address))["text"] == ["Only a draft"]
+    page = alice_client.get(address)
+    assert fields(page)["text"] == ["Only a draft"]
+    assert b'href="/p/support-desk/prompts/support/answer/-/publish"' in page.content
     assert bob_client.get(address).status_code == 404
 
 
@@ -273,6 +276,25 @@ def test_opens_a_recorded_call_as_it_was(
         },
         {"role": "tool", "tool_call_id": "c1", "content": "on its way"},
     ]
+
+
+def test_forgets_a_run_of_a_call_whose_user_was_erased(
+    alice_client: Client, committed: None, address: str, ingest_key: str, project: Project, alice: User, now: Any
+) -> None:
+    span = make_span(user_id="ana-7", input="My name is Ana", output="Hello Ana")
+    sent = httpx.post(
+        f"{address}/api/v1/telemetry", json={"spans": [span]}, headers={"Authorization": f"Bearer {ingest_key}"}
+    )
+    assert sent.json()["stored"] == 1
+    origin = {"origin": "trace", "trace": span["trace_id"], "span": span["span_id"], "syntax": "none"}
+    alice_client.post(PAGE, typed(text=["My name is Ana"], model=["test/echo"], act="run", **origin))
+    alice_client.post(PAGE, typed(text=["Another"], model=["test/echo"], act="run"))
+    assert services.purge(now=now) == 0
+    erasing.request_erasure(project=project, user_id="ana-7", actor=actor_of(alice), now=now)
+    assert services.purge(now=now) == 1
+    assert [run.messages[0]["content"] for run in PlaygroundRun.objects.all()] == ["Another"]
+    stored = rows("SELECT input FROM telemetry_payload WHERE project_id = %s", project.pk)
+    assert not any("Ana" in str(row) for row in stored)
 
 
 def test_saves_a_draft_of_a_new_prompt(alice_client: Client, alice: User, project: Project) -> None:

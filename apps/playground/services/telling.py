@@ -9,11 +9,12 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotFound
 from apps.playground.case import case_from_dict
-from apps.playground.models import PlaygroundAnswer
+from apps.playground.models import PlaygroundAnswer, PlaygroundRun
 from apps.playground.types import ENVIRONMENT, SOURCE, AnswerState, Origin
 from apps.telemetry import wire
+from apps.telemetry.selectors import one_trace
 from apps.telemetry.services import masking, store
 from apps.telemetry.types import Batch, SpanRecord
 
@@ -42,12 +43,24 @@ def tell(answer: PlaygroundAnswer, *, now: datetime) -> Decimal | None:
         rejected=[],
     )
     masking.mask(batch)
+    # After masking: what is stored of the recorded call is masked already.
+    record.user_id = _user_of(answer.run)
     try:
         store([batch])
     except (OperationalError, InterfaceError):
         connection.close()  # it may only be an old connection that is dead
         store([batch])
     return record.cost_usd
+
+
+def _user_of(run: PlaygroundRun) -> str:
+    """The user of the recorded call that was run again, so that erasing the user's data finds the copy too."""
+    if run.origin != Origin.TRACE:
+        return ""
+    try:
+        return one_trace.get_outline(run.project_id, run.trace_id).said["user_id"]
+    except NotFound:
+        return ""
 
 
 def _record(answer: PlaygroundAnswer, now: datetime) -> SpanRecord:
