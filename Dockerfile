@@ -10,6 +10,10 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PRODWORTHY_VAR=/data \
     PRODWORTHY_STATIC=/app/staticfiles
+# Prompts are kept in git; ssh is one way to a repository elsewhere.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates git openssh-client \
+ && rm -rf /var/lib/apt/lists/*
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY manage.py pyproject.toml LICENSE ./

@@ -25,7 +25,8 @@ KNOWN = (
      r"|Could not connect|Operation too slow|Connection reset|Network is unreachable|No route to host",
      "The server cannot be reached."),
     (r"SSL|certificate|gnutls", "The server's certificate is not trusted here."),
-    (r"invalid index-pack output|index-pack (?:died|failed)|File size limit exceeded|file too large|SIGXFSZ|unpack.* signal", "The repository is larger than may be read here, or its data is damaged."),
+    (r"invalid index-pack output|index-pack (?:died|failed)|File size limit exceeded|file too large|SIGXFSZ"
+     r"|unpack.* signal", "The repository is larger than may be read here, or its data is damaged."),
     (r"transport '.*' not allowed", "Only https and ssh are used."),
     (r"error: 5\d\d", "The server failed. It is tried again."),
 )  # fmt: skip
