@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 from collections.abc import Iterator
@@ -457,6 +458,35 @@ def test_understands_its_list_or_says_so(entry: str) -> None:
 
 
 # --- Loops, forks, transactions
+
+
+def test_works_in_the_loop_of_the_web_server(provider: FakeProvider) -> None:
+    """Which is uvloop's, where there is one."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def fetch_and_finish() -> list[int]:
+        url = f"{provider.url}/chat/completions"
+        provider.script(None, Fault.CLOSE, Fault.HANG, None)
+        statuses = [(await _fetch(url))[0]]
+        with pytest.raises(egress.Unreachable):
+            await _fetch(url)
+        with pytest.raises(egress.TimedOut):
+            await _fetch(url)
+        statuses.append((await _fetch(url))[0])
+        await egress.finish()
+        return statuses
+
+    assert uvloop.run(fetch_and_finish()) == [200, 200]
+    assert provider.wait_until(lambda fake: fake.open_connections == 0)
+
+
+def test_is_closed_from_another_thread_when_the_server_stops(provider: FakeProvider) -> None:
+    async def serve() -> None:
+        await _fetch(f"{provider.url}/chat/completions")
+        await asyncio.to_thread(egress.close)
+
+    asyncio.run(serve())
+    assert provider.wait_until(lambda fake: fake.open_connections == 0)
 
 
 @pytest.mark.django_db(transaction=True)

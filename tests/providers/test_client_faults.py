@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -367,6 +368,16 @@ def test_closes_the_upstream_of_a_whole_answer_that_nobody_waits_for(provider: F
             await asyncio.wait_for(client.complete(provider.target(), ASK), 0.3)
 
     egress.run_in_loop(give_up())
+    assert provider.wait_until(lambda fake: fake.open_connections == 0, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_closes_the_upstream_even_when_a_transaction_is_open_by_then(provider: FakeProvider) -> None:
+    provider.answer = Answer(pieces=("word ",) * 1000, pause_seconds=0.02)
+    items = client.stream_now(provider.target(), ASK)
+    next(items)
+    with transaction.atomic():
+        items.close()
     assert provider.wait_until(lambda fake: fake.open_connections == 0, 2)
 
 

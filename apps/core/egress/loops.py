@@ -63,15 +63,10 @@ def run_in_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     task's time limit, cancels it. Raises NetworkInsideTransaction before anything was done."""
     try:
         assert_no_transaction()
-        future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
     except BaseException:
         coroutine.close()
         raise
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
+    return _wait_for(coroutine)
 
 
 def iterate_in_loop(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -84,7 +79,7 @@ def iterate_in_loop(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
                 return
             yield item
     finally:
-        run_in_loop(_close(items))
+        _wait_for(_close(items))  # it waits for nobody, so a transaction may be open by now
 
 
 def close() -> None:
@@ -99,6 +94,19 @@ def close() -> None:
     if loop is not None and thread is not None:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(GIVE_UP_SECONDS)
+
+
+def _wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    except BaseException:
+        coroutine.close()
+        raise
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
 
 
 def _loop() -> asyncio.AbstractEventLoop:

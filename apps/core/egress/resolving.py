@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 from django.conf import settings
@@ -13,6 +15,10 @@ from apps.core.egress.failures import Stage, TimedOut, Unreachable
 from apps.core.egress_rules import Allowed, CheckedUrl, allowed_from, check, check_addresses
 
 LOOK_UP_SECONDS = 5.0
+LOOK_UPS = 32
+"""So many names can be looked up at once. The threads are our own, so that slow name servers hold up nothing else."""
+_threads: list[ThreadPoolExecutor] = []
+os.register_at_fork(after_in_child=_threads.clear)
 
 
 def allowed() -> Allowed:
@@ -39,7 +45,7 @@ def resolve(host: str, port: int) -> tuple[str, ...]:
 
 async def resolve_soon(host: str, port: int) -> tuple[str, ...]:
     """As `resolve`, without blocking the event loop, and for five seconds at most."""
-    looking = asyncio.get_running_loop().run_in_executor(None, look_up, host, port)
+    looking = asyncio.get_running_loop().run_in_executor(_pool(), look_up, host, port)
     try:
         found = await asyncio.wait_for(looking, LOOK_UP_SECONDS)
     except TimeoutError:
@@ -54,6 +60,12 @@ def look_up(host: str, port: int) -> list[str]:
     except (OSError, UnicodeError):
         raise Unreachable("its name cannot be resolved") from None
     return [str(address[4][0]) for address in found]
+
+
+def _pool() -> ThreadPoolExecutor:
+    if not _threads:
+        _threads.append(ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="names"))
+    return _threads[-1]
 
 
 def _plain(host: str) -> str:
