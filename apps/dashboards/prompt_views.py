@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from apps.core import clock, formats
-from apps.core.http import page_or_fragment
+from apps.core.http import page_or_fragment, wants_fragment
 from apps.core.periods import CUSTOM
 from apps.dashboards import words
 from apps.dashboards.prompt_numbers import PromptNumbers, VersionNumbers
@@ -86,6 +86,7 @@ def prompt_numbers(request: ProjectRequest, project: Project, prompt: str) -> Ht
         "lines": [_line(project, found, scope, page, row, environment) for row in page.rows],
         "where": words.where(scope),
         "ranges": RANGES,
+        "is_region": wants_fragment(request),
         "kept": f"&{urlencode({'env': environment})}" if environment else "",
     }
     return page_or_fragment(request, "dashboards/prompt_numbers.html", "dashboards/_prompt_numbers.html", context)

@@ -106,7 +106,7 @@ SUPPORT = SamplePrompt(
         SampleVersion(
             Number(2, 0, 0),
             13,
-            "Sonnet, and the whole talk instead of the last question alone: callers give `history` and `shop`.",
+            "Sonnet, and the whole talk instead of the last question alone: callers give history and shop.",
             _support_with_history(),
             (("development", 12.9), ("staging", 12.4)),
         ),
