@@ -286,9 +286,7 @@ def _column(index: int, chosen: str, offered: Sequence[OfferedModel], answer: An
 
 
 def _label(model: OfferedModel) -> str:
-    if model.is_test:
-        return model.name
-    return model.model if model.is_price_known else _("%(model)s (price unknown)") % {"model": model.model}
+    return model.name if model.is_price_known else _("%(model)s (price unknown)") % {"model": model.name}
 
 
 def _publish_url(project: Project, sheet: Sheet) -> str:

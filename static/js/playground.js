@@ -16,6 +16,7 @@
   const streams = new Map();
   let all = 0;
   let generation = 0;
+  let isStarting = false;
 
   // --- Columns ------------------------------------------------------------------------------------------------------
 
@@ -96,14 +97,14 @@
   async function settle(column, page, ours) {
     column.querySelector("[data-cancel]").hidden = true;
     column.removeAttribute("aria-busy");
-    for (let attempt = 0; attempt < 40 && ours === generation; attempt += 1) {
-      const answer = await fetch(page, { headers: { "X-Requested-With": "playground" } });
-      if (!answer.ok) return;
-      const shown = document.createElement("template");
-      shown.innerHTML = await answer.text();
-      const fresh = shown.content.firstElementChild;
-      if (ours !== generation) return;
-      if (!fresh.hasAttribute("hx-get")) {
+    const last = 20;
+    for (let attempt = 0; attempt <= last; attempt += 1) {
+      const answer = await fetch(page);
+      if (!answer.ok || ours !== generation) return;
+      const shown = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = document.adoptNode(shown.body.firstElementChild);
+      // One that is still open after that asks for itself from now on.
+      if (!fresh.hasAttribute("hx-get") || attempt === last) {
         body(column).replaceWith(fresh);
         window.htmx?.process(fresh);
         return;
@@ -136,7 +137,9 @@
       streams.delete(column);
       const settled = settle(column, answer.page, ours);
       tellProgress();
-      if (!streams.size) settled.then(() => refreshRuns(ours)).catch(() => {});
+      settled.then(() => (streams.size ? null : refreshRuns(ours))).catch(() => {
+        progress.textContent = word("lost");
+      });
     };
     source.addEventListener("delta", (event) => addDelta(column, JSON.parse(event.data)));
     source.addEventListener("done", end);
@@ -157,20 +160,21 @@
   }
 
   async function run() {
-    if (streams.size) return;
+    if (streams.size || isStarting) return;
+    isStarting = true;
     if (runButton) runButton.disabled = true;
     let begun = null;
     try {
       const answer = await fetch(form.dataset.start, { method: "POST", body: new FormData(form) });
-      if (answer.ok) begun = await answer.json();
+      // What is wrong is said on the page by the server, with everything that was typed.
+      if (!answer.ok) return sendWhole();
+      begun = await answer.json();
     } catch {
-      begun = null;
-    }
-    if (!begun) {
-      // The server says on the page what is wrong, with everything that was typed.
-      if (runButton) runButton.disabled = false;
-      sendWhole();
+      progress.textContent = word("lost");
       return;
+    } finally {
+      isStarting = false;
+      if (runButton) runButton.disabled = false;
     }
     generation += 1;
     all = begun.answers.length;

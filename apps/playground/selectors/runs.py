@@ -138,8 +138,9 @@ def _line(run: PlaygroundRun) -> RunLine:
 
 
 def _gist(messages: list[dict[str, object]]) -> str:
-    """The beginning of the last message that has a text."""
-    for message in reversed(messages):
+    """The beginning of the last message of the user, or else of the last one that has a text."""
+    asked = [message for message in messages if message.get("role") == "user"]
+    for message in [*reversed(asked), *reversed(messages)]:
         content = message.get("content")
         if isinstance(content, str) and content.strip():
             return " ".join(content.split())[:120]
