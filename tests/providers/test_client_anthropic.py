@@ -179,6 +179,8 @@ def test_lets_the_model_choose_between_tools_and_the_answer(provider: FakeProvid
     body = sent(provider, replace(ASK, response_schema=SCHEMA, tools=(WEATHER,)))
     assert [tool["name"] for tool in body["tools"]] == ["weather", "answer"]
     assert body["tool_choice"] == {"type": "any"}
+    body = sent(provider, replace(ASK, response_schema=SCHEMA, parameters={"thinking": {"type": "enabled"}}))
+    assert body["tool_choice"] == {"type": "auto"}
 
 
 @pytest.mark.parametrize(

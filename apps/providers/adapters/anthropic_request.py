@@ -44,7 +44,9 @@ def _tools(request: ModelRequest) -> dict[str, Any]:
     tools = [_tool(tool.get("function") or {}) for tool in request.tools]
     choice = _choice(request.parameters.get("tool_choice"))
     if request.response_schema is not None:
-        choice = {"type": "any"} if tools else {"type": "tool", "name": ANSWER}
+        # Anthropic lets nobody force a tool on a model that thinks first.
+        forced = {"type": "any"} if tools else {"type": "tool", "name": ANSWER}
+        choice = {"type": "auto"} if "thinking" in request.parameters else forced
         tools.append(
             {"name": ANSWER, "description": "Give your answer.", "input_schema": dict(request.response_schema)}
         )
