@@ -99,6 +99,7 @@ NOTHING_KNOWN = Knowledge()
 
 def lint(content: Content, known: Knowledge = NOTHING_KNOWN) -> list[Finding]:
     """Everything found, errors first, then in the order of the prompt. At most 200."""
+    rendering.read_ahead(content)
     found: list[Finding] = []
     broken = set()
     for index, message in enumerate(content.messages):

@@ -14,7 +14,7 @@ import pytest
 from apps.prompts.content import Content, Message, Variable
 from apps.prompts.templating import children as module
 from apps.prompts.templating.children import Children, Stopped, children
-from apps.prompts.templating.rendering import RenderFailed, check, names_used, render
+from apps.prompts.templating.rendering import RenderFailed, check, names_used, read_ahead, render
 from apps.prompts.types import Kind, Syntax, VariableType
 
 REPORTED_SECONDS = 3.0
@@ -93,7 +93,7 @@ def test_ends_and_reports(name: str) -> None:
     assert time.monotonic() - begun <= REPORTED_SECONDS
     assert failed.value.code == "template_error"
     assert failed.value.text.rstrip().endswith(".")
-    assert children_of_this_process() <= 1  # the spare
+    assert children_of_this_process() <= module.SPARES
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KIB
     assert _render("Hello {{ name }}", name="Ann") == "Hello Ann"
 
@@ -184,8 +184,7 @@ def test_no_two_requests_meet_the_same_child() -> None:
         seen = []
         for _ in range(3):
             own.warm()
-            assert own._spare is not None
-            seen.append(own._spare.pid)
+            seen.append(own._spares[0].pid)
             own.ask({"do": "render", "sources": ["x"], "values": {}})
         assert len(set(seen)) == 3
         assert not any(pid in seen for pid in psutil.pids() if psutil.pid_exists(pid) and _is_running(pid))
@@ -201,10 +200,25 @@ def _is_running(pid: int) -> bool:
 
 
 def test_a_child_that_died_is_replaced() -> None:
-    assert children._spare is not None
-    children._spare.kill()
-    children._spare.wait()
+    for spare in children._spares:
+        spare.kill()
+        spare.wait()
     assert _render("{{ name }}", name="Ann") == "Ann"
+
+
+def test_reads_all_messages_of_a_prompt_in_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = children.ask
+
+    def counted(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(len(request["sources"]))
+        return ask(request)
+
+    monkeypatch.setattr(children, "ask", counted)
+    sources = [f"{{{{ read_ahead_{number} }}}}" for number in range(5)]
+    read_ahead(Content(Kind.CHAT, Syntax.JINJA, tuple(Message("user", source) for source in [*sources, "plain"])))
+    assert [names_used(source, Syntax.JINJA) for source in sources] == [{f"read_ahead_{number}"} for number in range(5)]
+    assert asked == [5]
 
 
 def test_a_child_that_dies_at_work_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,14 +237,13 @@ def test_a_child_that_dies_at_work_is_reported(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_forked_process_leaves_the_spare_to_its_parent() -> None:
     children.warm()
-    spare = children._spare
-    assert spare is not None
+    spares = list(children._spares)
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            is_forgotten = children._spare is None
+            is_forgotten = not children._spares
             text = children.ask({"do": "render", "sources": ["{{ a }}"], "values": {"a": "forked"}})["texts"][0]
             os.write(write_end, f"{is_forgotten} {text}".encode())
             children.stop()
@@ -241,7 +254,8 @@ def test_a_forked_process_leaves_the_spare_to_its_parent() -> None:
     with os.fdopen(read_end, "rb") as pipe:
         assert pipe.read() == b"True forked"
     assert os.waitpid(pid, 0)[1] == 0
-    assert children._spare is spare
+    assert children._spares == spares
+    assert all(spare.poll() is None for spare in spares)
     assert _render("{{ name }}", name="parent") == "parent"
 
 

@@ -1,10 +1,11 @@
 """Children that read and run Jinja templates: started ahead, asked once, and ended, whatever happens in them.
 
-Starting one takes some 80 ms, most of it Jinja's import, so one spare child waits with everything loaded, and a live
-preview waits only for the rendering. A child answers one request and ends: nothing that one project's template did can
-reach another's. The parent writes and reads in bounded steps with a deadline, and kills the child's whole group at it.
+Starting one takes some 80 ms, most of it Jinja's import, so two spare children wait with everything loaded, one for
+reading and one for rendering, and a live preview waits only for the work itself. A child answers one request and ends:
+nothing that one project's template did can reach another's. The parent writes and reads in bounded steps with a
+deadline, and kills the child's whole group at it.
 
-Works from any thread. A process that forks (Celery's does) leaves the spare to its parent.
+Works from any thread. A process that forks (Celery's does) leaves the spares to its parent.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from typing import IO, Any
 
 from apps.core.errors import DomainError
 
-WALL_SECONDS = 2.7
+WALL_SECONDS = 2.5
 """From the request to the answer; then the child is killed, so that its end is known within 3 s."""
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """1 MiB of text is at most 6 MiB of JSON."""
 MOST_AT_ONCE = 4
 """Children that work at the same time for one process; others wait."""
+SPARES = 2
+"""Some 22 MB each; none before the first request."""
 WAIT_SECONDS = 5.0
 SCRIPT = Path(__file__).with_name("child.py")
 LEFT_ITS_LIMITS = 77
@@ -62,12 +65,12 @@ Child = subprocess.Popen[bytes]
 
 
 class Children:
-    """The spare child of this process, and the turn of those who want one."""
+    """The spare children of this process, and the turns of those who want one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._spare: Child | None = None
+        self._spares: list[Child] = []
         self._told_missing: set[str] = set()
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,31 +97,36 @@ class Children:
         return self._understood(written, code)
 
     def warm(self) -> None:
-        """See to it that a spare child waits."""
+        """See to it that spare children wait."""
         with self._lock:
-            if self._spare is None or _is_dead(self._spare):
-                self._spare = _start()
+            self._spares = [spare for spare in self._spares if not _is_dead(spare)]
+            while len(self._spares) < SPARES:
+                self._spares.append(_start())
 
     def stop(self) -> None:
-        """End the spare child; the next request starts another."""
+        """End the spare children; the next request starts others."""
         with self._lock:
-            child, self._spare = self._spare, None
-        if child is not None:
-            _end(child, 0.05)
+            spares, self._spares = self._spares, []
+        for spare in spares:
+            _end(spare, 0.05)
 
     def forget(self) -> None:
-        """In a forked process: the spare is the parent's child, so only this copy of its pipes is closed."""
-        child, self._spare = self._spare, None
+        """In a forked process: the spares are the parent's children, so only this copy of their pipes is closed."""
+        spares, self._spares = self._spares, []
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(MOST_AT_ONCE)
-        if child is not None:
-            _close(child)
-            child.returncode = 0  # not ours to wait for
+        for spare in spares:
+            _close(spare)
+            spare.returncode = 0  # not ours to wait for
 
     def _take(self) -> Child:
+        """The spare that has waited longest, or a new child."""
         with self._lock:
-            child, self._spare = self._spare, None
-        return _start() if child is None or _is_dead(child) else child
+            while self._spares:
+                spare = self._spares.pop(0)
+                if not _is_dead(spare):
+                    return spare
+        return _start()
 
     def _understood(self, written: bytes | None, code: int) -> dict[str, Any]:
         if written is None or code == -signal.SIGXCPU:

@@ -6,10 +6,11 @@ What is found here, the tags and the includes, takes time in proportion to the s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apps.prompts.templating.children import Stopped, children
@@ -99,31 +100,58 @@ def read(source: str) -> Reading:
         return Reading((), (error.problem,))
     if not OPENING.search(source):
         return Reading((), ())
-    key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
-    with _lock:
-        found = _remembered.get(key)
+    found = _readings.get(source)
     if found is None:
         try:
-            found = _read(source)
+            found = _ask_for([source])[0]
         except Stopped as error:
             # Not remembered: a busy machine may have been the reason.
             return Reading((), (Problem(str(error)),))
-        with _lock:
-            if len(_remembered) >= MOST_REMEMBERED:
-                _remembered.clear()
-            _remembered[key] = found
     return found
 
 
-_remembered: dict[bytes, Reading] = {}
-_lock = threading.Lock()
+def read_ahead(sources: Sequence[str]) -> None:
+    """Have one child read all messages of a prompt that have not been read yet, rather than one child each."""
+    wanted = [source for source in dict.fromkeys(sources) if OPENING.search(source) and _readings.get(source) is None]
+    if len(wanted) > 1 and all(len(source) <= MAX_SOURCE_BYTES for source in wanted):
+        # Where all together take too long, each is read on its own later.
+        with contextlib.suppress(Stopped):
+            _ask_for(wanted)
 
 
-def _read(source: str) -> Reading:
-    answer = children.ask({"do": "read", "sources": [_without_includes(source)], "values": {}})
-    told = answer["readings"][0]
-    problems = [_placed(Problem(one["message"], one["line"]), source) for one in told["problems"]]
-    return Reading(tuple(told["names"]), tuple(problems))
+def _ask_for(sources: Sequence[str]) -> list[Reading]:
+    answer = children.ask({"do": "read", "sources": [_without_includes(source) for source in sources], "values": {}})
+    found = []
+    for source, told in zip(sources, answer["readings"], strict=True):
+        problems = [_placed(Problem(one["message"], one["line"]), source) for one in told["problems"]]
+        found.append(Reading(tuple(told["names"]), tuple(problems)))
+        _readings.keep(source, found[-1])
+    return found
+
+
+class _Readings:
+    """What was read lately, by the hash of the source."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[bytes, Reading] = {}
+
+    def get(self, source: str) -> Reading | None:
+        with self._lock:
+            return self._found.get(_hash(source))
+
+    def keep(self, source: str, reading: Reading) -> None:
+        with self._lock:
+            if len(self._found) >= MOST_REMEMBERED:
+                self._found.clear()
+            self._found[_hash(source)] = reading
+
+
+def _hash(source: str) -> bytes:
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
+
+
+_readings = _Readings()
 
 
 def _without_includes(source: str) -> str:
@@ -137,7 +165,9 @@ def _without_includes(source: str) -> str:
 
 def _placed(problem: Problem, source: str) -> Problem:
     """The problem at the first tag of its line, because Jinja tells lines only."""
-    for token in tokens(source):
+    if not problem.line and not problem.end:
+        return problem
+    for token in _tokens(source):
         if token.kind is TokenKind.TEXT:
             continue
         last = token.line + source.count("\n", token.start, token.end)
@@ -151,19 +181,22 @@ def _placed(problem: Problem, source: str) -> Problem:
 
 def tokens(source: str) -> list[Token]:
     """The source as tokens that together are the whole of it. Never raises; what cannot be read is an error token."""
-    found: list[Token] = []
+    return list(_tokens(source))
+
+
+def _tokens(source: str) -> Iterator[Token]:
     places = Places(source)
     at = 0
     while at < len(source):
         opening = OPENING.search(source, at)
         start = len(source) if opening is None else opening.start()
         if start > at:
-            found.append(Token(TokenKind.TEXT, at, start, *places.at(at)))
+            yield Token(TokenKind.TEXT, at, start, *places.at(at))
         if start < len(source):
-            found.append(_tag(source, start, *places.at(start)))
-            start = found[-1].end
+            tag = _tag(source, start, *places.at(start))
+            yield tag
+            start = tag.end
         at = start
-    return found
 
 
 def _tag(source: str, start: int, line: int, column: int) -> Token:
@@ -222,9 +255,11 @@ def _end_of_tag(source: str, start: int) -> int | None:
 def includes(source: str) -> list[Include]:
     """The snippets that the source asks for, in their order. Those named by a variable are none: `check` refuses
     them."""
+    if "include" not in source:
+        return []
     return [
         Include(*split_reference(token.name), token.start, token.end)
-        for token in tokens(source)
+        for token in _tokens(source)
         if token.kind is TokenKind.INCLUDE
     ]
 

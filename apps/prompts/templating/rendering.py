@@ -156,6 +156,12 @@ def _value(variable: Variable, given: Any) -> Any:
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
+def read_ahead(content: Content) -> None:
+    """Read all messages at once, so that what is asked about each of them next is known. Changes nothing else."""
+    if content.syntax is Syntax.JINJA:
+        jinja.read_ahead([message.content for message in content.messages if message.role != "placeholder"])
+
+
 def check(source: str, syntax: Syntax) -> list[Problem]:
     """What keeps the source from being rendered, whatever the values; empty when it is well formed."""
     return jinja.check(source) if syntax is Syntax.JINJA else mustache.check(source)
