@@ -367,3 +367,15 @@ def test_keeps_calls_at_once_apart(provider: FakeProvider) -> None:
     replies = run_in_loop(_both(target(provider), target(provider, "nvidia_nim", "fake-2")))
     assert [reply.model for reply in replies] == ["fake-1-2026-01-01", "fake-2-2026-01-01"]
     assert provider.count == 2
+
+
+def test_signs_a_bedrock_call_that_arrives_as_it_was_signed(provider: FakeProvider) -> None:
+    """The colon of the model is escaped in what is signed, and has to stay so."""
+    there = Target(Protocol.LITELLM, "bedrock", "amazon.nova-lite-v1:0", provider.root, AWS)
+    with pytest.raises(ProviderRefused) as caught:
+        client.complete_now(there, ASKED)
+    assert caught.value.details["status"] == 404, "the fake provider has no such door"
+    (call,) = provider.calls
+    assert call.path == "/model/amazon.nova-lite-v1%3A0/converse"
+    assert call.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/")
+    assert "abcdefghijklmnopqrstuvwxyz" not in str(call.headers) + str(call.body)
