@@ -117,10 +117,11 @@ def test_keeps_the_credential_until_the_address_changes(
 def test_asks_who_it_is_before_a_credential_is_stored(project: Project, alice: User, server: GitServer) -> None:
     client = Client()
     client.force_login(alice, backend="allauth.account.auth_backends.AuthenticationBackend")
-    answer = client.post(page(project, "/connect"), entered(server))
-    assert answer.status_code == 302
-    assert "reauthenticate" in answer["Location"]
+    for answer in (client.get(page(project, "/connect")), client.post(page(project, "/connect"), entered(server))):
+        assert answer.status_code == 302
+        assert "reauthenticate" in answer["Location"]
     assert not GitRemote.objects.exists()
+    assert CANARY not in str(dict(client.session)), "what was typed is not kept"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection as db
 
 from apps.accounts.models import User
 from apps.projects.models import Project
 from apps.prompts import services as prompts
+from apps.prompts import tasks
 from apps.prompts.content import content_hash
 from apps.prompts.files import own
 from apps.prompts.git.standing import State
@@ -473,6 +476,74 @@ def test_pushes_once_however_often_it_looks(project: Project, alice: User, serve
         good_look(project, minutes)
     assert server.heads() == before
     assert not [line for line in server.asked[asked:] if "receive-pack" in line]
+
+
+def test_sends_only_the_newest_of_what_waits(project: Project, alice: User, server: GitServer) -> None:
+    server.write({"README.md": "Prompts."}, "Begin")
+    connect(project, alice, server)
+    publish(project, alice, "a", "Say hello.")
+    hook = server.bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert "refused the branch" in look(project).last_error
+    assert GitPush.objects.get().state == "waiting"
+    publish(project, alice, "a", "Say good day.", minutes=60)
+    hook.unlink()
+    good_look(project, 61)
+    assert set(server.heads()) == {"main", "prodworthy/a-1.0.1"}
+    assert dict(GitPush.objects.values_list("branch", "state")) == {
+        "prodworthy/a-1.0.0": "superseded",
+        "prodworthy/a-1.0.1": "pushed",
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_has_one_effect_when_two_workers_begin_at_once(project: Project, alice: User, server: GitServer) -> None:
+    server.write({"a.prompt.yaml": "name: a\ntext: Hello\n"}, "Begin")
+    connect(project, alice, server, edits="versions")
+    publish(project, alice, "b", "Say hello.")
+    GitRemote.objects.update(seen_commit="")
+    GitPush.objects.all().delete()
+    barrier = threading.Barrier(2)
+    answers: list[bool] = []
+
+    def work() -> None:
+        try:
+            barrier.wait()
+            answers.append(git_services.sync(project.pk, now=NOW + timedelta(hours=1)))
+        finally:
+            db.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(answers) == 2
+    assert any(answers)
+    assert Version.objects.count() == 2
+    assert GitPush.objects.count() == 1
+    assert set(server.heads()) == {"main", "prodworthy/b-1.0.0"}
+    assert GitRemote.objects.get().lease is None
+
+
+def test_looks_by_schedule_at_what_is_due(
+    project: Project, alice: User, server: GitServer, django_capture_on_commit_callbacks: Any
+) -> None:
+    server.write({"a.prompt.yaml": "name: a\ntext: Hello\n"}, "Begin")
+    connect(project, alice, server, edits="versions")
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.sync_git()
+    assert Version.objects.count() == 1
+    asked = len(server.asked)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.sync_git()
+    assert len(server.asked) == asked, "its minute is not over"
+    GitRemote.objects.update(due_at=NOW)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.sync_git(a_newer_argument=1)
+    assert len(server.asked) > asked
 
 
 def test_finds_its_own_push_again_when_the_answer_got_lost(project: Project, alice: User, server: GitServer) -> None:

@@ -100,6 +100,9 @@ def _packed(held: Held, *, now: datetime) -> list[Parcel]:
     fresh = [line for line in lines if line.push is None]
     with held.writing() as remote:
         pushes = {line.name: line.push or planned_push(remote, line, now=now) for line in lines}
+        for push in pushes.values():
+            older = GitPush.objects.filter(remote=remote, version__prompt__versions=push.version_id)
+            older.filter(state=GitPush.State.WAITING).exclude(pk=push.pk).update(state=GitPush.State.SUPERSEDED)
         if len(fresh) > TOGETHER:
             ids = ",".join(str(line.latest.pk) for line in fresh if line.latest is not None)
             branch = f"prodworthy/{len(fresh)}-prompts-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
