@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -733,3 +734,15 @@ def test_what_is_found_can_be_written_in_our_own_format() -> None:
     text = own.write(own.PromptFile(found.name, found.content))
     assert own.read(text).content == found.content
     assert Message("user", "A recipe for {{food}}.") in own.read(text).content.messages
+
+
+@pytest.mark.parametrize(
+    "unit", ["{{!--", "{{", "{%", "![", "![](", "${input:", "[a](", "{{#if a}}", " ", "{{~a~}}", "{{a b}}"]
+)
+@pytest.mark.parametrize("path", ["a.prompty", "a.prompt", "a.prompt.md", "a/skprompt.txt"])
+def test_time_grows_with_the_size_of_a_file(path: str, unit: str) -> None:
+    """A tag that never ends is looked for once, not once for every beginning: half a minute before, without this."""
+    text = "---\nname: x\n---\nsystem:\n" + unit * (64_000 // len(unit)) + "."
+    begun = time.process_time()
+    reading({path: text})
+    assert time.process_time() - begun < 5

@@ -49,6 +49,7 @@ PARAMETERS = {
     "chat_system_prompt": "",
 }
 """Names of parameters elsewhere and here."""
+MAX_NOTES = 40
 KNOWN_PARAMETERS = frozenset(
     {"temperature", "top_p", "top_k", "max_tokens", "max_output_tokens", "max_completion_tokens", "stop", "seed", "n"}
     | {"frequency_penalty", "presence_penalty", "repetition_penalty", "min_p", "logit_bias", "logprobs", "top_logprobs"}
@@ -130,8 +131,10 @@ class Builder:
     def note(self, sentence: str, line: int | None = None) -> None:
         """Remember something for the report, once."""
         note = Note(sentence, self.path, line)
-        if note not in self.notes:
+        if len(self.notes) < MAX_NOTES and note not in self.notes:
             self.notes.append(note)
+        elif len(self.notes) == MAX_NOTES and note not in self.notes:
+            self.notes.append(Note("There is more of this kind; compare the text with the file.", self.path))
 
     def text(self, text: str) -> None:
         """Make it a text prompt."""

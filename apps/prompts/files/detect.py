@@ -32,7 +32,7 @@ from apps.prompts.names import good_name
 
 MAX_FILES = 500
 MAX_EXPORT = 5 * 1024 * 1024
-MAX_TOTAL = 10 * 1024 * 1024
+MAX_TOTAL = 5 * 1024 * 1024
 EXPORTS = (".json", ".jsonl", ".ndjson", ".csv")
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")
 NOT_PROMPTS = re.compile(r"(readme|license|licence|changelog|contributing|notice)(\.|$)", re.IGNORECASE)

@@ -18,9 +18,12 @@ from apps.prompts.types import Syntax, VariableType
 if TYPE_CHECKING:
     from apps.prompts.files.building import Builder
 
-TAG = re.compile(r"\{\{(~?)(!--.*?--|\{[^{}]*\}|[^{}]*?)(~?)\}\}", re.DOTALL)
+TAG = re.compile(r"\{\{(~?)(!--(?:(?!--~?\}\}|\{\{!--).)*--|\{[^{}]*\}|[^{}]*?)(~?)\}\}", re.DOTALL)
 PATH = re.compile(r"(?:(?:\.\./)*(?:this|@?[A-Za-z_]\w*)(?:[./][A-Za-z_]\w*)*|\.|\.\./?)")
 BLOCKS = frozenset({"if", "unless", "each", "with", "ifEquals", "unlessEquals"})
+LINE_END = re.compile(r"[ \t]*(?:\n|\Z)")
+SPACES = re.compile(r"\s*")
+QUIET = frozenset({"else", "role", "history", "section"})
 AFTER_ALONE = "\ue001"
 MAX_NESTING = 24
 
@@ -129,29 +132,31 @@ class _Reading:
 
 def _pieces(text: str) -> Iterator[str | Piece]:
     """Text and tags. The lines on which a block's tag is alone are taken away."""
-    at = 0
+    at = line_start = counted = 0
+    line = 1
     for match in TAG.finditer(text):
         left, inside, right = match.groups()
         inside = inside.strip("{}").strip() if inside.startswith("{") else inside.strip()
-        before, after = text[at : match.start()], match.end()
-        line_start = text.rfind("\n", 0, match.start()) + 1
-        rest = re.compile(r"[ \t]*(?:\n|\Z)").match(text, match.end())
-        quiet = inside.startswith(("#", "/", "^", "!")) or inside.split(" ")[0] in (
-            "else",
-            "role",
-            "history",
-            "section",
-        )
-        alone = bool(quiet and rest and not text[line_start : match.start()].strip() and line_start >= at)
-        if alone and rest is not None:
-            before, after = text[at:line_start], rest.end()
+        start, after = match.start(), match.end()
+        breaks = text.count("\n", counted, start)
+        if breaks:
+            line, line_start = line + breaks, text.rfind("\n", counted, start) + 1
+        counted = start
+        end_of_line = LINE_END.match(text, after)
+        is_quiet = inside.startswith(("#", "/", "^", "!")) or inside.split(" ")[0] in QUIET
+        alone = is_quiet and end_of_line is not None and line_start >= at and text[line_start:start].isspace()
+        alone = alone or (is_quiet and end_of_line is not None and line_start == start)
+        before = text[at:line_start] if alone else text[at:start]
+        if alone and end_of_line is not None:
+            after = end_of_line.end()
         if left:
             before = before.rstrip()
         if right:
-            after = match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+            spaces = SPACES.match(text, match.end())
+            after = spaces.end() if spaces is not None else after
         if before:
             yield before
-        yield Piece(inside, text.count("\n", 0, match.start()) + 1, alone, match.group())
+        yield Piece(inside, line, alone, match.group())
         at = max(at, after)
     if text[at:]:
         yield text[at:]

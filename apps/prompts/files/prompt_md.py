@@ -9,12 +9,12 @@ from apps.prompts.files.building import Builder, Files, name_from, text_of
 from apps.prompts.files.found import Found
 from apps.prompts.files.problems import BadFile
 
-SIGN = re.compile(r"\$\{(?:input:([^}:\n]+)(?::([^}\n]*))?|([A-Za-z]\w*)(?::([^}\n]*))?)\}")
+SIGN = re.compile(r"\$\{(?:input:([^}:$\n]+)(?::([^}$\n]*))?|([A-Za-z]\w*)(?::([^}$\n]*))?)\}")
 EDITOR = frozenset(
     {"workspaceFolder", "workspaceFolderBasename", "selection", "selectedText"}
     | {"file", "fileBasename", "fileDirname", "fileBasenameNoExtension"}
 )
-LINK = re.compile(r"(?:\[[^\]]*\]\((?!https?:|#|mailto:)[^)\s]+\)|#file:\S+)")
+LINK = re.compile(r"(?:\[[^\[\]]*\]\((?!https?:|#|mailto:)[^()\s]+\)|#file:\S+)")
 
 
 def read(files: Files, path: str) -> Found:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from apps.prompts.content import MAX_MESSAGES
 from apps.prompts.files import front_matter, yaml_text
 from apps.prompts.files.building import (
     Builder,
@@ -23,10 +24,11 @@ from apps.prompts.files.problems import BadFile
 from apps.prompts.types import Syntax, VariableType
 
 ROLE = re.compile(
-    r"^[ \t]*#?[ \t]*(system|user|assistant|developer|function|tool)(\[[^\]\n]*\])?[ \t]*:[ \t]*$", re.MULTILINE
+    r"^[ \t]{0,20}#?[ \t]{0,20}(system|user|assistant|developer|function|tool)(\[[^\]\n]*\])?[ \t]*:[ \t]*$",
+    re.MULTILINE,
 )
 ESCAPE = re.compile(r"\\([_\[\]*])")
-TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+TAG = re.compile(r"\{\{(?:(?!\{\{|\}\}).)*\}\}|\{%(?:(?!\{%|%\}).)*%\}", re.DOTALL)
 BLOCK = re.compile(r"\{%-?\s*(end)?(if|for|macro|call|filter|set|block|raw|with)\b([^%]*)%\}")
 HISTORY = re.compile(
     r"\{%-?\s*for\s+(\w+)\s+in\s+(\w+)\s*-?%\}\s*"
@@ -34,8 +36,8 @@ HISTORY = re.compile(
     r"\{\{-?\s*\1(?:\.content|\[['\"]content['\"]\])\s*-?\}\}\s*\{%-?\s*endfor\s*-?%\}[ \t]*\n?"
 )
 HISTORY_MARK = "\ue000"
-REFERENCE = re.compile(r"\$\{(file|env):([^}:]*)(?::([^}]*))?\}")
-IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
+REFERENCE = re.compile(r"\$\{(file|env):([^}:$]*)(?::([^}$]*))?\}")
+IMAGE = re.compile(r"!\[[^\[\]]*\]\([^()\n]*\)")
 HEAD = frozenset(
     {"name", "description", "authors", "tags", "version", "model", "sample", "inputs", "inputSchema", "outputs"}
     | {"outputSchema", "template", "tools", "metadata", "base"}
@@ -193,6 +195,9 @@ def _body(body: str, first_line: int, build: Builder) -> None:
     if build.syntax is Syntax.JINJA:
         body = HISTORY.sub(mark, body)
     sections = _sections(body)
+    if len(sections) > MAX_MESSAGES:
+        sentence = f"There are more than {MAX_MESSAGES} messages."
+        raise BadFile(sentence, line=first_line, column=1)
     if build.syntax is Syntax.JINJA and any(not _balanced(text) for _, text, _ in sections):
         build.note(
             "A condition or loop spans several messages, so that they cannot be told apart; all of it is one text."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from apps.prompts.files import handlebars, templates
-from apps.prompts.files.building import Builder, Files, json_of, name_from, text_of, variable_type
+from apps.prompts.files.building import MAX_NOTES, Builder, Files, json_of, name_from, text_of, variable_type
 from apps.prompts.files.found import Found
 from apps.prompts.files.problems import BadFile
 from apps.prompts.types import Syntax
@@ -55,7 +56,7 @@ def _text(text: str, form: str, build: Builder) -> None:
         if form == "liquid":
             build.note("It is written in Liquid; it was read as Jinja, which is close to it.")
     else:
-        for match in CALL.finditer(text):
+        for match in islice(CALL.finditer(text), MAX_NOTES + 1):
             line = text[: match.start()].count("\n") + 1
             build.note(f"{match.group()} calls a function there; it stayed as text.", line)
         parts = templates.split(text, SIGN, lambda match: templates.Variable(match.group(1)))
