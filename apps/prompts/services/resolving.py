@@ -28,6 +28,7 @@ def resolve(*, project_id: int, content: Content) -> Resolved:
     """The content with its snippets in place. Raises BadContent, naming each message that cannot work."""
     if not content.messages:
         raise BadContent({"messages": ["A prompt needs at least one message."]})
+    rendering.read_ahead(content)
     problems: dict[str, list[str]] = {}
     wanted = _snippets(project_id, content, problems)
     texts = published_texts(project_id, wanted.keys(), content.syntax)
@@ -38,6 +39,7 @@ def resolve(*, project_id: int, content: Content) -> Resolved:
     if problems:
         raise BadContent(problems)
     expanded = tuple(_expanded(message, content, texts) for message in content.messages)
+    rendering.read_ahead(replace(content, messages=expanded))
     problems = _undeclared(content, expanded)
     if problems:
         raise BadContent(problems)
