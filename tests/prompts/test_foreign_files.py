@@ -741,7 +741,7 @@ def test_what_is_found_can_be_written_in_our_own_format() -> None:
 )
 @pytest.mark.parametrize("path", ["a.prompty", "a.prompt", "a.prompt.md", "a/skprompt.txt"])
 def test_time_grows_with_the_size_of_a_file(path: str, unit: str) -> None:
-    """A tag that never ends is looked for once, not once for every beginning: half a minute before, without this."""
+    """A tag that never ends is looked for once, not once for every beginning."""
     text = "---\nname: x\n---\nsystem:\n" + unit * (64_000 // len(unit)) + "."
     begun = time.process_time()
     reading({path: text})

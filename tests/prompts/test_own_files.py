@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,6 +135,13 @@ def test_keys_are_added_in_their_place_and_taken_away() -> None:
     after = changed(text, model="openai/gpt-5.1", description="Greets")
     assert after == "name: a\ndescription: Greets\n# why\nkind: text\nmodel: openai/gpt-5.1\ntext: |\n  Hello\n"
     assert changed(after, model="", description="") == text
+
+
+def test_the_documented_example_is_what_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs/prompt-files.md").read_text()
+    example = page.split("```yaml\n")[1].split("```")[0]
+    prompt = own.read(example)
+    assert "# Comments stay where they are.\n" + own.write(prompt) == example
 
 
 def test_true_is_not_one() -> None:
