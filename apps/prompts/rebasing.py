@@ -36,7 +36,6 @@ def rebase(base: Content, mine: Content, theirs: Content) -> Rebased:
 
     merged = replace(
         mine,
-        kind=part("kind", base.kind, mine.kind, theirs.kind),
         syntax=part("syntax", base.syntax, mine.syntax, theirs.syntax),
         model=part("model", base.model, mine.model, theirs.model),
         response_schema=part("answer schema", base.response_schema, mine.response_schema, theirs.response_schema),
@@ -45,15 +44,13 @@ def rebase(base: Content, mine: Content, theirs: Content) -> Rebased:
         tools=_by_key("tool", _tools(base), _tools(mine), _tools(theirs), clashes),
         extra=_mapping("key", base.extra, mine.extra, theirs.extra, clashes),
     )
-    if len({len(one.messages) for one in (base, mine, theirs)}) == 1:
+    if len({(one.kind, len(one.messages)) for one in (base, mine, theirs)}) == 1:
         rows = zip(base.messages, mine.messages, theirs.messages, strict=True)
-        messages = tuple(part(f"message {at}", *row) for at, row in enumerate(rows, 1))
+        kind, messages = mine.kind, tuple(part(f"message {at}", *row) for at, row in enumerate(rows, 1))
     else:
-        messages = part("messages", base.messages, mine.messages, theirs.messages)
-    if merged.kind is not mine.kind:
-        # A text is one message: messages of one kind do not go with the other.
-        messages = theirs.messages
-    return Rebased(replace(merged, messages=messages), tuple(clashes))
+        # A text is one message, so the messages of one kind do not go with the other.
+        kind, messages = part("messages", *((one.kind, one.messages) for one in (base, mine, theirs)))
+    return Rebased(replace(merged, kind=kind, messages=messages), tuple(clashes))
 
 
 def _variables(content: Content) -> dict[str, Any]:
