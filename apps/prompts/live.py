@@ -88,6 +88,11 @@ class LivePrompt:
         return answer(self.told(is_stale=True), self.version)
 
     @cached_property
+    def size(self) -> int:
+        """The characters of all messages."""
+        return sum(len(message["content"]) for message in self.resolved)
+
+    @cached_property
     def template(self) -> Content:
         """What is rendered: the content with every snippet in its place."""
         messages = tuple(Message(one["role"], one["content"], one.get("name", "")) for one in self.resolved)

@@ -28,6 +28,8 @@ PREFIX, SUFFIX = "/api/v1/prompts/", "/live"
 DEFAULT_ENVIRONMENT = "production"
 READERS, RENDERERS = 4, 2
 MAX_BODY_BYTES = 4 * 1024 * 1024
+HEAVY_CHARS = 16_384
+"""From here on, rendering is worth a thread of its own, so that other requests are not kept waiting."""
 LOAD_SECONDS = 5.0
 CACHING = "private, max-age=2, stale-if-error=86400"
 STALE = "X-Prodworthy-Stale"
@@ -86,14 +88,14 @@ async def live(request: HotRequest) -> HotResponse:
     """Answer `GET` or `POST /api/v1/prompts/{name}/live`."""
     identity = await callers.identify(request, _readers())
     require_scope(identity, Scope.PROMPTS_READ)
-    wanted = _asked(request.query) if request.method != "POST" else await _posted(request)
+    wanted, weight = (_asked(request.query), len(request.query)) if request.method != "POST" else await _posted(request)
     held = memory.held(identity.project_id) or await _loaded(identity.project_id)
     found = held.snapshot.find(request.path[len(PREFIX) : -len(SUFFIX)], wanted.environment)
     stale = held.stale_seconds(time.monotonic())
     if wanted.variables is None:
         given = found.fresh if stale is None else found.stale
     else:
-        given = await _rendered(found, wanted.variables, is_stale=stale is not None)
+        given = await _rendered(found, wanted.variables, weight=weight, is_stale=stale is not None)
     headers = {"Cache-Control": CACHING, "ETag": given.etag, "Vary": "Authorization, X-Api-Key"}
     if stale is not None:
         headers[STALE] = str(stale)
@@ -129,8 +131,8 @@ def _bad_parameter(name: str, sentence: str) -> Invalid:
     return Invalid(None, **details)
 
 
-async def _posted(request: HotRequest) -> Wanted:
-    """What the body asks for; variables that are not given are none, so that the answer is rendered."""
+async def _posted(request: HotRequest) -> tuple[Wanted, int]:
+    """What the body asks for, and its size; variables that are not given are none, so that the answer is rendered."""
     body = await request.body(limit=MAX_BODY_BYTES)
     try:
         wanted = _decode(body or b"{}")
@@ -138,7 +140,7 @@ async def _posted(request: HotRequest) -> Wanted:
         raise Malformed(reason=f"{error}.") from error
     if wanted.variables is None:
         wanted.variables = {}
-    return _checked(wanted)
+    return _checked(wanted), len(body)
 
 
 def _checked(wanted: Wanted) -> Wanted:
@@ -185,9 +187,9 @@ def _nothing_held() -> Unavailable:
     return Unavailable("The database does not answer, and this process has not read the prompts yet. Try again.")
 
 
-async def _rendered(found: LivePrompt, variables: Mapping[str, Any], *, is_stale: bool) -> Answer:
-    """The answer with the values in their places. Raises RenderFailed."""
-    if found.template.syntax is Syntax.JINJA:
+async def _rendered(found: LivePrompt, variables: Mapping[str, Any], *, weight: int, is_stale: bool) -> Answer:
+    """The answer with the values, which came in so many bytes, in their places. Raises RenderFailed."""
+    if found.template.syntax is Syntax.JINJA or found.size + weight > HEAVY_CHARS:
         loop = asyncio.get_running_loop()
         messages = await loop.run_in_executor(_renderers(), rendering.render_for_call, found.template, variables)
     else:
