@@ -5,10 +5,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
@@ -352,6 +363,83 @@ def test_opens_no_socket_to_an_address_nobody_checked(settings: Any) -> None:
         guard.open_socket(place)
     settings.EGRESS_ALLOW = ["127.0.0.0/8:8000"]
     guard.open_socket(place).close()
+
+
+def test_says_that_a_name_is_unknown_without_saying_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known at 10.0.0.53")
+
+    monkeypatch.setattr("apps.core.egress.resolving.socket.getaddrinfo", unknown)
+    with pytest.raises(egress.Unreachable) as caught:
+        fetch("https://nowhere.example.com/")
+    assert caught.value.text == "The other server could not be reached: its name cannot be resolved."
+    assert not caught.value.was_sent
+
+
+def test_does_not_wait_for_a_slow_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        is_over.wait(30)
+        return [OUTSIDE]
+
+    monkeypatch.setattr(resolving, "look_up", slow)
+    monkeypatch.setattr(resolving, "LOOK_UP_SECONDS", 0.2)
+    with pytest.raises(egress.TimedOut) as caught:
+        fetch("https://slow.example.com/")
+    is_over.set()
+    assert caught.value.stage is egress.Stage.CONNECT
+
+
+def test_verifies_certificates_and_asks_for_the_name(names: Names, settings: Any, tmp_path: Path) -> None:
+    """The server has a certificate that nobody vouches for; it is asked for by its name, at the address looked up."""
+    asked: list[str | None] = []
+    with tls_server(tmp_path, asked) as port:
+        settings.EGRESS_ALLOW = [f"models.example.com:{port}"]
+        names.answers = [["127.0.0.1"]]
+        with pytest.raises(egress.Unreachable) as caught:
+            fetch(f"https://models.example.com:{port}/")
+    assert "certificate" in caught.value.text
+    assert caught.value.is_lasting
+    assert asked == ["models.example.com"]
+
+
+@contextmanager
+def tls_server(folder: Path, asked: list[str | None]) -> Iterator[int]:
+    """A server with a certificate of its own making; it notes the names it is asked for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "models.example.com")])
+    start = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("models.example.com")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "key.pem")
+    context.sni_callback = lambda _, server, __: asked.append(server)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            connection.settimeout(10)
+            with connection, suppress(OSError), context.wrap_socket(connection, server_side=True):
+                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
 
 
 # --- Hops, proxies, headers

@@ -6,9 +6,11 @@ import asyncio
 import gc
 import logging
 import resource
+import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -207,6 +209,22 @@ def test_ends_a_call_whose_request_is_not_even_read(provider: FakeProvider) -> N
         client.complete_now(provider.target(connect_seconds=0.2, first_byte_seconds=0.3), long)
     assert caught.value.details["stage"] == "first_byte"
     assert provider.wait_until(lambda fake: fake.open_connections == 0)
+
+
+def test_does_not_wait_for_a_server_that_takes_no_connection(provider: FakeProvider, settings: Any) -> None:
+    """A queue of connections that is full: the system lets further ones wait."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        settings.EGRESS_ALLOW = [f"127.0.0.1:{port}"]
+        target = replace(provider.target(connect_seconds=0.3, attempts=2), base_url=f"http://127.0.0.1:{port}")
+        error = failure(target, "whole")
+    assert (error.code, error.details["stage"], error.attempts) == ("provider_timeout", "connect", 2)
 
 
 def test_waits_for_a_slow_start(provider: FakeProvider) -> None:
