@@ -23,11 +23,12 @@ def forget_imports(**_newer: object) -> None:
 
 @shared_task(name="prompts.sync_git")
 def sync_git(*, project_id: int | None = None, **_newer: object) -> None:
-    """Look at the repository of a project; without one, have every repository looked at whose time has come."""
+    """Look at the repository of a project; without one, have all looked at that are due, and histories kept up."""
     if project_id is not None:
         git.sync(project_id, now=clock.now())
         return
     for due in git_selectors.due_projects(now=clock.now()):
         jobs.enqueue("prompts.sync_git", project_id=due)
+    git.record_behind()
     git.forget_orphans()
     git.forget_copies()

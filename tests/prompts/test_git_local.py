@@ -12,6 +12,7 @@ from django.db import connection
 from apps.accounts.models import User
 from apps.projects.models import Project
 from apps.prompts import services as prompts
+from apps.prompts import tasks
 from apps.prompts.files import own
 from apps.prompts.git import program
 from apps.prompts.git.importing import person, tag_of
@@ -112,6 +113,16 @@ def test_keeps_the_file_that_a_version_was_read_from(project: Project, alice: Us
     prompts.publish(prompt=prompt, content=content, actor=actor_of(alice), now=NOW, source_text=text)
     place = git_local.updated(project).directory
     assert git("show", "main:a.prompt.yaml", cwd=place) == text
+
+
+def test_is_recorded_ahead_of_whoever_clones(project: Project, alice: User) -> None:
+    publish(project, alice, "a", "A text.")
+    tasks.sync_git()
+    assert HistoryStep.objects.get().message.startswith("a 1.0.0")
+    prompts.change_prompt(
+        prompt=Prompt.objects.get(), actor=actor_of(alice), now=NOW + timedelta(minutes=1), description="Later"
+    )
+    assert "Later" not in HistoryStep.objects.get().text
 
 
 def test_is_rebuilt_when_it_was_damaged(project: Project, alice: User) -> None:

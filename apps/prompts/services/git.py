@@ -7,7 +7,7 @@ from apps.prompts.files import own
 from apps.prompts.models import GitRemote, Version
 from apps.prompts.selectors import latest_version
 from apps.prompts.selectors.git import PromptInGit
-from apps.prompts.services.git_history import file_of
+from apps.prompts.services.git_history import file_of, record_behind
 from apps.prompts.services.git_local import forget_orphans
 from apps.prompts.services.git_remotes import (
     SYNC,
@@ -49,6 +49,7 @@ __all__ = [
     "forget_orphans",
     "note_published",
     "push_ours",
+    "record_behind",
     "sync",
     "take_as_draft",
     "text_of",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from apps.projects.models import AuditEntry, Project
 from apps.prompts.files import own
@@ -58,6 +59,14 @@ def author_of(version: Version) -> tuple[str, str]:
     if version.publisher_kind == "user" and version.author is not None:
         return version.author.name or version.author.email.partition("@")[0], version.author.email
     return address_of(version.publisher_kind, version.publisher_name)
+
+
+def record_behind(*, most: int = 50) -> None:
+    """Write down the steps of versions that have none yet, so that whoever clones does not wait for it."""
+    has_step = HistoryStep.objects.filter(version=OuterRef("pk"))
+    behind = Version.objects.filter(~Exists(has_step)).order_by().values_list("project_id", flat=True).distinct()
+    for project in Project.objects.filter(pk__in=list(behind[:most])):
+        record(project)
 
 
 def record(project: Project) -> None:
