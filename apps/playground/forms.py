@@ -82,6 +82,11 @@ class Sheet:
     errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
+    def is_blank(self) -> bool:
+        """True when no message says anything."""
+        return not any(row.text or row.more for row in self.messages)
+
+    @property
     def source(self) -> Source:
         """Where the case came from."""
         known = self.origin in set(Origin)

@@ -262,6 +262,7 @@ def _page(
         "runs": selectors.list_runs(project, actor=request.user if mine else None),
         "are_mine": mine,
         "publish_url": _publish_url(project, sheet),
+        "page_keys": "playground/keys.html",
         "count": max(1, len(models)),
     }
     return page_or_fragment(request, "playground/playground.html", "playground/_sheet.html", context, status=status)

@@ -113,6 +113,12 @@ def test_adds_and_removes_messages_in_place(page: Page) -> None:
     expect(page.get_by_label("Text of message 2")).to_have_value("One")
 
 
+def test_lists_its_keys(page: Page) -> None:
+    page.get_by_role("heading", name="Playground").click()
+    page.keyboard.press("?")
+    expect(page.locator("#keys-dialog")).to_contain_text("run all columns")
+
+
 def test_saves_a_draft(page: Page) -> None:
     _ask(page, "Hello")
     page.get_by_text("Save as a prompt").click()

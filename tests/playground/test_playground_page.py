@@ -20,9 +20,9 @@ from apps.prompts import selectors as prompt_selectors
 from apps.prompts import services as prompts
 from apps.prompts.content import Content, Message, Variable
 from apps.prompts.models import Draft, Version
-from apps.prompts.types import VariableType
+from apps.prompts.types import Kind, VariableType
 from apps.telemetry.services import erasing
-from tests.factories import actor_of
+from tests.factories import NOW, actor_of
 from tests.playground.conftest import PAGE, answers, query, spans, start, the_run, typed
 from tests.telemetry.conftest import make_span, rows
 
@@ -133,6 +133,29 @@ def test_fills_the_variables_in(alice_client: Client, committed: None, version: 
     )  # fmt: skip
     assert answers()[0].text == "Is it {{raining}}?"
     assert spans(version.project)[0][4:7] == ("support/answer", "1.0.0", "development")
+
+
+def test_renders_jinja_and_puts_snippets_in(
+    alice_client: Client, committed: None, version: Version, alice: User
+) -> None:
+    prompt = prompts.create_prompt(project=version.project, name="tone", actor=actor_of(alice), now=NOW)
+    snippet = Content(kind=Kind.TEXT, messages=(Message("user", "Be kind."),))
+    prompts.publish(prompt=prompt, content=snippet, actor=actor_of(alice), author=alice, now=NOW)
+    alice_client.post(PAGE, typed(text=["{{> tone@1.0.0}} Hello"], model=["test/echo"], act="run"))
+    jinja = typed(
+        text=["{% for item in items %}{{ item }};{% endfor %}"],
+        syntax="jinja",
+        variable=["items"],
+        variable_type=["list"],
+        variable_value=['["a", "b"]'],
+        model=["test/echo"],
+        act="run",
+    )
+    alice_client.post(PAGE, jinja)
+    assert [answer.text for answer in answers()] == ["Be kind. Hello", "a;b;"]
+    page = alice_client.post(PAGE, typed(text=["{{> tone@7.0.0}}"], act="run"))
+    assert page.status_code == 422
+    assert b"There is no published text prompt tone@7.0.0" in page.content
 
 
 def test_counts_an_edited_version_to_no_version(alice_client: Client, committed: None, version: Version) -> None:
