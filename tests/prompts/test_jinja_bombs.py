@@ -92,7 +92,8 @@ def test_ends_and_reports(name: str) -> None:
         _render(BOMBS[name], name="Ann")
     assert time.monotonic() - begun <= REPORTED_SECONDS
     assert failed.value.code == "template_error"
-    assert failed.value.text.rstrip().endswith(".")
+    assert failed.value.text.endswith(".")
+    assert module.ESCAPED not in failed.value.text
     assert children_of_this_process() <= module.SPARES
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KIB
     assert _render("Hello {{ name }}", name="Ann") == "Hello Ann"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from apps.prompts.content import Content, Message, Variable
-from apps.prompts.templating import children
+from apps.prompts.templating import child, children, jinja
 from apps.prompts.templating.rendering import RenderFailed, check, render
 from apps.prompts.types import Kind, Syntax, VariableType
 
@@ -190,6 +190,80 @@ def test_what_is_left_works() -> None:
     assert render(_content(source), VALUES)[0].content == (
         'ANN admin 6 1+2 2.00\n1:2<2>\n[{"a": 1}, {"a": 2}] 2 -     a|3\nÉAnntrue [0, 1, 2]\n{{ raw }} <b>&\n'
     )
+
+
+FILTERED = {
+    "abs": ("{{ n|abs }}", "3.7"),
+    "batch": ("{{ l|batch(2) }}", "[[3, 1], [2]]"),
+    "capitalize": ("{{ t|capitalize }}", "One two"),
+    "count": ("{{ l|count }}", "3"),
+    "d": ("{{ q|d('x') }}", "x"),
+    "default": ("{{ q|default('x') }}", "x"),
+    "dictsort": ("{{ d|dictsort }}", '[["a", 2], ["b", 1]]'),
+    "first": ("{{ l|first }}", "3"),
+    "float": ("{{ '1.5'|float }}", "1.5"),
+    "format": ("{{ '%.1f-%5s'|format(2, 'a') }}", "2.0-    a"),
+    "groupby": ("{% for g in r|groupby('a') %}{{ g.grouper }}{{ g.list|length }}{% endfor %}", "1121"),
+    "indent": ("{{ t|indent(2, true) }}", "  one two"),
+    "int": ("{{ '3'|int }}", "3"),
+    "items": ("{{ d|items }}", '[["b", 1], ["a", 2]]'),
+    "join": ("{{ l|join(',') }}", "3,1,2"),
+    "last": ("{{ l|last }}", "2"),
+    "length": ("{{ t|length }}", "7"),
+    "list": ("{{ d|list }}", '["b", "a"]'),
+    "lower": ("{{ 'A'|lower }}", "a"),
+    "map": ("{{ r|map(attribute='a') }}", "[2, 1]"),
+    "max": ("{{ l|max }}", "3"),
+    "min": ("{{ l|min }}", "1"),
+    "reject": ("{{ l|reject('odd') }}", "[2]"),
+    "rejectattr": ("{{ r|rejectattr('a', 'eq', 1) }}", '[{"a": 2}]'),
+    "replace": ("{{ t|replace('o', '0') }}", "0ne tw0"),
+    "reverse": ("{{ l|reverse|list }}", "[2, 1, 3]"),
+    "round": ("{{ n|round(0) }}", "-4.0"),
+    "select": ("{{ l|select('odd') }}", "[3, 1]"),
+    "selectattr": ("{{ r|selectattr('a', 'gt', 1) }}", '[{"a": 2}]'),
+    "slice": ("{{ l|slice(2) }}", "[[3, 1], [2]]"),
+    "sort": ("{{ l|sort }}", "[1, 2, 3]"),
+    "string": ("{{ n|string }}", "-3.7"),
+    "sum": ("{{ r|sum(attribute='a') }}", "3"),
+    "title": ("{{ t|title }}", "One Two"),
+    "tojson": ("{{ {'a': '<é>'}|tojson(1) }}", '{\n "a": "<é>"\n}'),
+    "trim": ("{{ ' a '|trim }}", "a"),
+    "truncate": ("{{ t|truncate(5, true, '…', 0) }}", "one …"),
+    "unique": ("{{ [1, 1, 2]|unique }}", "[1, 2]"),
+    "upper": ("{{ t|upper }}", "ONE TWO"),
+    "wordcount": ("{{ t|wordcount }}", "2"),
+    "wordwrap": ("{{ t|wordwrap(4, wrapstring='/') }}", "one/two"),
+}
+
+
+def test_every_filter_that_is_offered_works() -> None:
+    assert set(FILTERED) == child.FILTERS | {"format", "tojson"}
+    values = {"t": "one two", "n": -3.7, "l": [3, 1, 2], "d": {"b": 1, "a": 2}, "r": [{"a": 2}, {"a": 1}]}
+    sources = [source for source, _ in FILTERED.values()]
+    assert jinja.render(sources, values) == [text for _, text in FILTERED.values()]
+
+
+def test_every_test_and_method_that_is_offered_works() -> None:
+    tests = " ".join(
+        f"{{{{ {value} is {name} }}}}"
+        for name in sorted(child.TESTS)
+        for value in ("2", "'a'")
+        if name.isalpha() and name not in ("divisibleby", "in", "odd", "even")
+        and not (value == "'a'" and name in ("ge", "gt", "le", "lt", "greaterthan", "lessthan"))
+    )  # fmt: skip
+    arguments = {"eq": "(2)", "equalto": "(2)", "ne": "(2)", "sameas": "(2)"}
+    arguments |= dict.fromkeys(("ge", "gt", "le", "lt", "greaterthan", "lessthan"), "(2)")
+    for name, argument in arguments.items():
+        tests = tests.replace(f" is {name} }}}}", f" is {name}{argument} }}}}")
+    (text,) = jinja.render([tests], {})
+    assert set(text.split()) == {"true", "false"}
+    methods = "".join(f"{{% set x = 'a'.{name} %}}" for name in sorted(child.METHODS["str"]))
+    loop = "".join(
+        f"{{% set x = loop.{name} %}}" for name in sorted(child.METHODS["LoopContext"] - {"nextitem", "previtem"})
+    )
+    methods += f"{{% for a in [1] %}}{loop}{{% endfor %}}{{{{ {{'a': 1}}.get('a') }}}}{{{{ [1].index(1) }}}}"
+    assert jinja.render([methods], {}) == ["10"]
 
 
 def test_a_key_called_like_a_method_or_a_secret_is_a_key() -> None:

@@ -18,6 +18,7 @@ import os
 import re
 import resource
 import sys
+import textwrap  # noqa: F401  the filter wordwrap imports it when it is used, which would be too late
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -77,8 +78,10 @@ LISTS: tuple[type[Iterable[Any]], ...] = (
 """What is written like a list."""
 CALLABLE = frozenset({"Macro", "LoopContext"})
 FORMAT = re.compile(r"%(?:\((\w{1,50})\))?[#0\- +]{0,5}(\d{1,6})?(?:\.(\d{1,6}))?([diouxXeEfFgGcrsa%])")
-AUDITED_AND_HARMLESS = frozenset({"compile", "exec", "object.__getattr__", "sys._getframe", "code.__new__"})
-"""What Jinja does to run a template. Everything else that Python audits ends the child."""
+AUDITED_AND_HARMLESS = frozenset(
+    {"builtins.id", "code.__new__", "compile", "exec", "object.__getattr__", "sys._getframe"}
+)
+"""What Jinja and its filters do to run a template. Everything else that Python audits ends the child."""
 
 
 class Refused(Exception):
@@ -137,6 +140,8 @@ def make_environment() -> Any:
                 return getattr(obj, attribute)
             if isinstance(obj, Undefined):
                 return obj._fail_with_undefined_error()
+            if isinstance(obj, str) and attribute in ("format", "format_map"):
+                raise Refused("This method is not available. Join texts with ~, or write '%s'|format(value).")
             if attribute.startswith("__"):
                 raise Refused("Names that begin with two underscores are out of reach of templates.")
             if type(obj) is dict and attribute in obj:
@@ -159,6 +164,8 @@ def make_environment() -> Any:
             return attr in METHODS.get(type(obj).__name__, ())
 
         def is_safe_callable(self, obj: Any) -> bool:
+            if isinstance(obj, Undefined):
+                obj._fail_with_undefined_error()
             if obj is safe_range or type(obj).__name__ in CALLABLE:
                 return True
             owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")

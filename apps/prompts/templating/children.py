@@ -136,10 +136,10 @@ class Children:
             raise Stopped(ESCAPED)
         try:
             answer: dict[str, Any] = json.loads(written)
-        except ValueError as error:
+            missing = set(answer.pop("without")) - self._told_missing
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             log.warning("A child that renders Jinja ended with code %s and no answer.", code)
             raise Stopped(CRASHED) from error
-        missing = set(answer.pop("without")) - self._told_missing
         if missing:
             self._told_missing |= missing
             log.warning("This system does not limit templates in: %s. Do not render strangers' Jinja here.", missing)
