@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -243,6 +244,25 @@ def test_closes_an_upstream_that_has_not_said_a_word(
     assert until(lambda: answers()[0].is_traced)
     answer = answers()[0]
     assert (answer.state, answer.text, answer.ttft_ms) == ("cancelled", "", None)
+
+
+def test_lets_go_of_many_streams_that_are_left_at_once(
+    address: str, alice_client: Client, connected: FakeProvider
+) -> None:
+    connected.by_model = {name: Script(Fault.SILENCE, after=2) for name in ("fake-1", "fake-2")}
+    begun = [start(alice_client, model=["fake/fake-1", "fake/fake-2"] * 2) for _ in range(3)]
+    paths = [answer["stream"] for run in begun for answer in run["answers"]]
+
+    def leave(path: str) -> None:
+        with opened(address, alice_client, path) as response:
+            assert next(events(response))[0] == "delta"
+
+    with ThreadPoolExecutor(len(paths)) as pool:
+        list(pool.map(leave, paths))
+    assert connected.wait_until(lambda one: one.closed_early == len(paths), 3.0), connected.closed_early
+    assert until(lambda: all(answer.is_traced for answer in answers()), 10)
+    assert {(answer.state, answer.text) for answer in answers()} == {("cancelled", "Paris ")}
+    assert streaming._Room.taken == 0
 
 
 def test_counts_in_the_cost_records_as_playground(address: str, alice_client: Client, project: Project) -> None:
