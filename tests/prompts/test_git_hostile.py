@@ -34,7 +34,7 @@ SECRET = "secret-of-the-test-1f0c"
 GOOD = "name: good\ntext: Hello\n"
 
 ADDRESSES = [
-    "ext::sh -c touch% /tmp/canary",
+    "ext::sh -c touch% canary",
     "file:///etc",
     "/etc",
     "../elsewhere",

@@ -10,7 +10,6 @@ from apps.prompts.selectors.git import PromptInGit
 from apps.prompts.services.git_history import file_of, record_behind
 from apps.prompts.services.git_local import forget_orphans
 from apps.prompts.services.git_remotes import (
-    SYNC,
     DraftInTheWay,
     NothingToTake,
     Wishes,
@@ -26,7 +25,7 @@ from apps.prompts.services.git_sync import forget_copies, sync
 def note_published(version: Version) -> None:
     """Have the version sent to git soon, if the project works with a repository. The schedule would find it, too."""
     if GitRemote.objects.filter(project_id=version.project_id).exists():
-        jobs.enqueue(SYNC, project_id=version.project_id)
+        jobs.enqueue("prompts.sync_git", project_id=version.project_id)
 
 
 def text_of(line: PromptInGit) -> str:
