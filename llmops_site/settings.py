@@ -159,6 +159,11 @@ def _database(url: str) -> dict[str, Any]:
             "application_name": "prodworthy",
             # A page may not hold the database for longer than this; imports and rebuilds raise it for themselves.
             "options": "-c statement_timeout=15000 -c synchronous_commit=on -c jit=off",
+            # A server whose machine vanished is noticed in seconds, not hours; sockets of this machine need none of it.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
             **options,
         },
     }
@@ -359,6 +364,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"BumpEnum": ["patch", "minor", "major"]},
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "llmops_site.openapi.complete"],
 }
 
