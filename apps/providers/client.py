@@ -21,7 +21,7 @@ from apps.core.db import assert_no_transaction
 from apps.providers.adapters import Adapter
 from apps.providers.adapters.assembling import Assembly
 from apps.providers.call_errors import ProviderError, ProviderTimeout, Stage
-from apps.providers.calls import Delta, EmbedReply, Limits, ModelReply, ModelRequest, Protocol, Target
+from apps.providers.calls import Delta, EmbedReply, Limits, ModelReply, ModelRequest, Protocol, Target, ToolCall
 
 T = TypeVar("T", ModelReply, EmbedReply)
 Item = TypeVar("Item")
@@ -34,13 +34,15 @@ ADAPTERS = {
 }
 """Imported when they are first used: LiteLLM takes a second and 200 MB."""
 FIRST_WAIT_SECONDS = 0.5
+NUL = "\0"
+LONGEST_NAME = 200
 LONGEST_WAIT_SECONDS = 20.0
 
 
 async def complete(target: Target, request: ModelRequest) -> ModelReply:
     """The whole answer at once."""
     adapter = _adapter(target)
-    return await _tried(target.limits, lambda: adapter.complete(target, request))
+    return _storable(await _tried(target.limits, lambda: adapter.complete(target, request)))
 
 
 async def embed(target: Target, texts: Sequence[str]) -> EmbedReply:
@@ -63,15 +65,16 @@ async def stream(target: Target, request: ModelRequest) -> AsyncGenerator[Delta 
             async with aclosing(adapter.stream(target, request)) as items:
                 while (item := await _until(deadline, limits, anext(items, None))) is not None:
                     if isinstance(item, ModelReply):
-                        yield replace(item, attempts=attempt)
+                        yield _storable(replace(item, attempts=attempt))
                         return
-                    passed_on.append(item)
-                    yield item
+                    delta = replace(item, text=_kept(item.text)) if NUL in item.text else item
+                    passed_on.append(delta)
+                    yield delta
             raise RuntimeError(f"{target.protocol}: the adapter's stream did not end with a reply")
         except ProviderError as error:
             if passed_on:
                 error.is_transient = False
-                error.so_far = error.so_far or _so_far(target, passed_on, started)
+                error.so_far = _storable(error.so_far or _so_far(target, passed_on, started))
             await _wait_or_raise(error, attempt, limits, deadline)
 
 
@@ -131,6 +134,28 @@ def _pause(error: ProviderError, attempt: int) -> float:
     if error.retry_after_seconds is not None:
         return error.retry_after_seconds + chance / 10
     return float(FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * chance)
+
+
+def _storable(reply: ModelReply) -> ModelReply:
+    """The reply without what PostgreSQL does not store and what no name can be as long as, whoever sent it."""
+    return replace(
+        reply,
+        text=_kept(reply.text),
+        tool_calls=tuple(
+            ToolCall(_named(call.id) or "", _named(call.name) or "", _kept(call.arguments)) for call in reply.tool_calls
+        ),
+        finish_reason=_named(reply.finish_reason),
+        model=_named(reply.model) or "",
+        response_id=_named(reply.response_id),
+    )
+
+
+def _kept(text: str) -> str:
+    return text.replace(NUL, "\N{REPLACEMENT CHARACTER}") if NUL in text else text
+
+
+def _named(name: str | None) -> str | None:
+    return None if name is None else _kept(name[:LONGEST_NAME])
 
 
 def _so_far(target: Target, deltas: list[Delta], started: float) -> ModelReply:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.core.db import NetworkInsideTransaction
 from apps.providers import client
+from apps.providers.adapters import anthropic, openai_compatible
+from apps.providers.adapters.assembling import Assembly
 from apps.providers.adapters.events import EventReader
 from apps.providers.adapters.openai_compatible import read_usage
-from apps.providers.call_errors import ProviderAnswerMalformed, ProviderAnswerTooLarge, ProviderCannot
+from apps.providers.adapters.sending import decoded
+from apps.providers.call_errors import (
+    ProviderAnswerMalformed,
+    ProviderAnswerTooLarge,
+    ProviderCannot,
+    ProviderError,
+)
 from apps.providers.calls import Delta, ModelReply, ModelRequest, Protocol, Target, ToolCall
 from apps.providers.pricing import Usage
 from tests.fakes.provider import KEY, FakeProvider
@@ -175,7 +186,7 @@ def test_calls_nobody_within_a_transaction(provider: FakeProvider) -> None:
         ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(0, 0)),
         ({"prompt_tokens": -1, "completion_tokens": "2"}, Usage()),
         ({"prompt_tokens": 1.5, "completion_tokens": True}, Usage()),
-        ({"prompt_tokens": 10**30, "completion_tokens": 2}, Usage(None, 2)),
+        ({"prompt_tokens": 2**31, "completion_tokens": 2}, Usage(None, 2)),
         ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 1}},
          Usage(5, None, 4, input_audio_tokens=1)),
         ({"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14,
@@ -222,6 +233,69 @@ def test_holds_no_more_than_the_limit_of_an_event(stream: bytes) -> None:
 
     with pytest.raises(ProviderAnswerTooLarge):
         feed()
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["id", "model", "choices", "delta", "message", "content", "tool_calls", "function", "arguments", "name"]
+                + ["index", "finish_reason", "usage", "prompt_tokens", "prompt_tokens_details", "error", "type", "text"]
+                + ["content_block", "input", "partial_json", "stop_reason", "input_tokens", "refusal", "data"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+KINDS = ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "error"]
+
+
+@given(events=st.lists(ANY_JSON, max_size=4), kind=st.sampled_from(KINDS))
+def test_makes_an_answer_or_an_error_of_anything(events: list[Any], kind: str) -> None:
+    """Whatever JSON comes back: nothing but a ProviderError, and a reply that can be made."""
+    target = Target(Protocol.OPENAI, "openai", "m")
+    assembly = Assembly("m")
+    reading = anthropic._Reading(Assembly("m"), target, has_schema=True)
+    for event in events:
+        with suppress(ProviderError):
+            openai_compatible._take(
+                assembly, target, decoded(json.dumps(event).encode(), openai_compatible._Completion)
+            )
+        named = {**event, "type": kind} if isinstance(event, dict) else event
+        with suppress(ProviderError):
+            reading.take(decoded(json.dumps(named).encode(), anthropic._Event))
+    for reply in (assembly.reply(), reading.assembly.reply()):
+        assert isinstance(reply.text, str)
+        assert all(isinstance(call.arguments, str) for call in reply.tool_calls)
+
+
+@pytest.mark.parametrize(
+    "deep", [b"[" * 100_000, b'{"usage":' * 100_000, b'{"usage":{"prompt_tokens":' + b"[" * 100_000]
+)
+def test_is_not_led_into_the_deep(deep: bytes) -> None:
+    with pytest.raises(ProviderAnswerMalformed):
+        decoded(deep, openai_compatible._Completion)
+    nested = b"[" * 2_000 + b"]" * 2_000
+    assert read_usage(msgspec.Raw(b'{"prompt_tokens":' + nested + b"}")) == Usage()
+
+
+def test_gives_nothing_that_cannot_be_stored(provider: FakeProvider) -> None:
+    provider.answer = Answer(
+        pieces=("a\0b",), tools=(("i" * 999, "n\0" * 999, '{"a": 1}'),), finish_reason="f\0" + "x" * 999
+    )
+    for protocol in (Protocol.OPENAI, Protocol.ANTHROPIC):
+        whole = client.complete_now(provider.target(protocol), ASK)
+        deltas, reply = streamed(provider.target(protocol), ASK)
+        assert deltas[0].text == "a\N{REPLACEMENT CHARACTER}b"
+        assert reply.text == whole.text == "a\N{REPLACEMENT CHARACTER}b"
+        for made in (whole, reply):
+            (call,) = made.tool_calls
+            assert "\0" not in made.text + call.id + call.name + call.arguments + (made.finish_reason or "")
+            assert {len(call.id), len(call.name), len(made.finish_reason or "")} == {200}
 
 
 def test_refuses_vectors_that_do_not_belong_to_the_texts(

@@ -202,7 +202,7 @@ class _Reading:
 def _read(raw: msgspec.Raw) -> _Usage | None:
     try:
         return msgspec.json.decode(raw, type=_Usage | None)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

@@ -98,7 +98,7 @@ def _tool_use(call: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(arguments, str):
         try:
             arguments = msgspec.json.decode(arguments)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             arguments = {"arguments": arguments}  # a model's broken JSON, shown to it as it was
     if not isinstance(arguments, dict):
         arguments = {"arguments": arguments}

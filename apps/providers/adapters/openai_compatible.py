@@ -155,7 +155,7 @@ def read_usage(raw: msgspec.Raw) -> Usage:
     """
     try:
         usage = msgspec.json.decode(raw, type=_Usage | None)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         usage = None
     if usage is None:
         return Usage()

@@ -29,7 +29,7 @@ from apps.providers.call_errors import (
 from apps.providers.calls import Target
 
 T = TypeVar("T")
-MOST_TOKENS = 10**12
+MOST_TOKENS = 2**31 - 1
 LONGEST_WAIT = 10**6
 
 
