@@ -301,6 +301,8 @@ CHILD = Path(children.__file__).parent
         "__import__('_socket').socket()",
         "__import__('sys').settrace(None)",
         "__import__('marshal').loads(b'')",
+        "(lambda: 0).__code__.replace(co_name='x')",
+        "(lambda: 0).__code__",
     ],
 )
 def test_ends_at_an_attempt_to_leave(attempt: str) -> None:

@@ -21,7 +21,7 @@ import sys
 import textwrap  # noqa: F401  the filter wordwrap imports it when it is used, which would be too late
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 CPU_SECONDS = 2
 MEMORY_BYTES = 256 * 1024 * 1024
@@ -78,10 +78,11 @@ LISTS: tuple[type[Iterable[Any]], ...] = (
 """What is written like a list."""
 CALLABLE = frozenset({"Macro", "LoopContext"})
 FORMAT = re.compile(r"%(?:\((\w{1,50})\))?[#0\- +]{0,5}(\d{1,6})?(?:\.(\d{1,6}))?([diouxXeEfFgGcrsa%])")
-AUDITED_AND_HARMLESS = frozenset(
-    {"builtins.id", "code.__new__", "compile", "exec", "object.__getattr__", "sys._getframe"}
-)
-"""What Jinja and its filters do to run a template. Everything else that Python audits ends the child."""
+AUDITED_AND_HARMLESS = frozenset({"builtins.id", "compile", "exec"})
+"""What Jinja and its filters do to run a template. Everything else that Python audits ends the child; above all the
+making of code objects, with which a template could write to memory."""
+READ_BY_US = frozenset({"f_code", "gi_frame", "tb_frame"})
+"""Guarded attributes that tell the line of an error."""
 
 
 class Refused(Exception):
@@ -119,6 +120,8 @@ def end_at_any_attempt(event: str, arguments: tuple[object, ...]) -> None:
     """The audit hook: end the process when something other than rendering happens."""
     if event == "open" and arguments[0] == TEMPLATE_NAME:
         raise FileNotFoundError  # Python looks for the line of a SyntaxError, which is then told without it
+    if event == "object.__getattr__" and arguments[1] in READ_BY_US:
+        return
     if event not in AUDITED_AND_HARMLESS:
         os._exit(LEFT_ITS_LIMITS)
 
@@ -159,6 +162,9 @@ def make_environment() -> Any:
             if isinstance(argument, str):
                 return self.getattr(obj, argument)
             return self.undefined(obj=obj, name=argument)
+
+        def handle_exception(self, source: str | None = None) -> NoReturn:
+            raise  # as it is; Jinja would write a traceback with code objects of its own
 
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
             return attr in METHODS.get(type(obj).__name__, ())
