@@ -152,6 +152,8 @@ def test_shows_the_key_to_nobody_on_the_machine(
         return popen(command, **options)
 
     monkeypatch.setattr(subprocess, "Popen", watched)
-    assert ask(admin_key, f"/git/{project.slug}.git/info/refs?service=git-upload-pack").status_code == 200
+    answer = ask(admin_key, f"/git/{project.slug}.git/info/refs?service=git-upload-pack")
+    assert answer.status_code == 200
+    assert answer.getvalue()
     assert seen
     assert admin_key not in "".join(seen)
