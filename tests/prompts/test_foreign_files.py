@@ -466,7 +466,7 @@ def test_github_models_keep_their_test_data() -> None:
     assert content.variables == (Variable("input", sample="A long text.\n"),)
     assert content.response_schema == {"type": "object", "properties": {"text": {"type": "string"}}}
     assert content.extra["testData"][0]["expected"] == "Text."
-    assert "1 evaluators were kept" in said(found)
+    assert "The evaluators (1) were kept" in said(found)
     assert rendered(found, {"input": "abc"})[1].endswith("abc\n")
 
 

@@ -86,12 +86,12 @@ def test_says_what_is_here_already_and_what_conflicts(alice: User, project: Proj
     assert "There is nothing to import" in page
     page = page_client(alice).get(upload(alice, project, ("a.prompt.yaml", changed))).content.decode()
     assert "Version 1.0.1 of support/answer, after 1.0.0." in page
-    page = (
-        page_client(alice)
-        .get(upload(alice, project, ("a.prompt.yaml", changed), ("b.prompt.yaml", GOOD)))
-        .content.decode()
-    )
-    assert "defines the name support/answer, too." in page
+    url = upload(alice, project, ("a.prompt.yaml", changed), ("b.prompt.yaml", GOOD), ("c.txt", "Hi"))
+    assert "defines the name support/answer, too." in page_client(alice).get(url).content.decode()
+    page_client(alice).post(url, {"mode": "versions", "step": ["0"]})
+    page = page_client(alice).get(url).content.decode()
+    assert "b.prompt.yaml defines the name support/answer, too. Rename one, or leave one out." in page
+    assert "One prompt or version was imported" in page
 
 
 def test_two_uploads_of_one_name_are_kept_apart(alice: User, project: Project) -> None:

@@ -207,7 +207,8 @@ class Builder:
         for key, value in given.items():
             name = PARAMETERS.get(key, key)
             if key == "tools":
-                self.take_tools(value)
+                if value is not None:
+                    self.take_tools(value)
             elif key in ("response_format", "responseFormat"):
                 self.take_response_format(value)
             elif value is not None and name:

@@ -78,7 +78,7 @@ def _test_data(told: Mapping[str, Json], build: Builder) -> None:
     for name in list(build.variables):
         if first.get(name) is not None:
             build.declare(name, sample=first[name])
-    for key, word in (("testData", "rows of test data"), ("evaluators", "evaluators")):
+    for key, word in (("testData", "test data"), ("evaluators", "evaluators")):
         if isinstance(told.get(key), list) and told[key]:
             build.extra[key] = told[key]
-            build.note(f"{len(told[key])} {word} were kept with the prompt and are not used yet.")
+            build.note(f"The {word} ({len(told[key])}) were kept with the prompt and are not used yet.")

@@ -164,7 +164,7 @@ def run_import(
     newest = {step.name: place for place, step in enumerate(todo.steps) if step.makes_something}
     outcomes = []
     for place, step in enumerate(todo.steps):
-        if chosen is not None and place not in chosen:
+        if chosen is not None and step.makes_something and place not in chosen:
             outcomes.append(Outcome(step, Status.SKIPPED, "You left it out."))
         elif mode is Mode.DRAFTS and step.makes_something and newest[step.name] != place:
             sentence = (
