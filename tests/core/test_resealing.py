@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection
 from pytest_django import Settings
 
 from apps.accounts.models import User
@@ -15,6 +22,7 @@ from apps.providers.models import Connection
 from apps.telemetry.models import Erasure
 from apps.telemetry.services.erasing import place_of
 from tests import factories
+from tests.architecture.sources import ROOT
 
 NEW_KEY = "a new key of at least thirty-two characters: 9f3kq"
 SECRET = "sk-canary-0123456789abcdef"
@@ -95,6 +103,53 @@ def test_goes_on_after_it_was_killed(project: Project, settings: Settings, monke
     assert (done.brought_over, done.current, done.unreadable) == (2, 3, 0)
     settings.ENCRYPTION_KEY_OLD = ""
     assert [_secret_of(row) for row in rows] == [SECRET] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_loses_nothing_to_kill_9(project: Project, settings: Settings, tmp_path: Path) -> None:
+    """The command in processes of its own, killed in the middle until one gets to its end."""
+    rows = [_connection(project, f"c-{number}") for number in range(1000)]
+    old, kills = settings.ENCRYPTION_KEY, 0
+    while True:
+        running = _command(tmp_path, key=NEW_KEY, old=old)
+        before = _brought_over()
+        while running.poll() is None and kills < 2:
+            if before < _brought_over() < len(rows):
+                running.kill()
+                kills += 1
+                break
+        if running.wait(60) == 0:
+            break
+    assert kills >= 1, "no process was killed in the middle: make more rows"
+    settings.ENCRYPTION_KEY, settings.ENCRYPTION_KEY_OLD = NEW_KEY, ""
+    assert {_secret_of(row) for row in rows} == {SECRET}
+
+
+def _command(tmp_path: Path, *, key: str, old: str) -> subprocess.Popen[bytes]:
+    """`manage.py reseal` on the test's database."""
+    database = connection.settings_dict
+    port = f":{database['PORT']}" if database["PORT"] else ""
+    url = f"postgresql://{database['USER']}@{quote(database['HOST'], safe='')}{port}/{database['NAME']}"
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "reseal"],
+        cwd=ROOT,
+        env={
+            **kept,
+            "PRODWORTHY_VAR": str(tmp_path),
+            "DATABASE_URL": url,
+            "PRODWORTHY_ENCRYPTION_KEY": key,
+            "PRODWORTHY_ENCRYPTION_KEY_OLD": old,
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _brought_over() -> int:
+    """How many are no longer sealed with the old key."""
+    by_old = sealing.seal("", place="").rpartition(".")[0]
+    return Connection.objects.exclude(sealed_secret__startswith=f"{by_old}.").count()
 
 
 def test_leaves_a_key_that_was_replaced_meanwhile(project: Project, settings: Settings) -> None:

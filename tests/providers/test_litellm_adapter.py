@@ -291,6 +291,33 @@ def test_refuses_what_would_make_litellm_look_around(
     assert not secret or secret not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["mistral", "gemini", "bedrock"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest/meta-data/"}},
+        {"type": "image_url", "image_url": "HTTP://127.0.0.1/x.png"},
+        {"type": "image_url", "image_url": {"url": " https://example.com/x.png"}},
+        {"type": "file", "file": {"file_id": "gs://bucket/secret"}},
+        {"type": "document", "source": {"type": "url", "url": "file:///etc/passwd"}},
+    ],
+    ids=str,
+)
+def test_has_nothing_fetched_that_a_message_names(provider: FakeProvider, name: str, part: dict[str, Any]) -> None:
+    there = Target(Protocol.LITELLM, name, "some-model", provider.url, AWS if name == "bedrock" else KEY)
+    said = {"role": "user", "content": [{"type": "text", "text": "See https://example.com"}, part]}
+    with pytest.raises(ProviderCannot, match="fetch images"):
+        client.complete_now(there, ModelRequest((said,)))
+    assert provider.count == 0
+
+
+def test_passes_images_on_that_come_with_the_message(provider: FakeProvider) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    said = {"role": "user", "content": [{"type": "text", "text": "See https://example.com"}, image]}
+    assert client.complete_now(target(provider, "nvidia_nim"), ModelRequest((said,))).is_complete
+    assert provider.count == 1
+
+
 def test_lets_litellm_do_nothing_on_its_own(provider: FakeProvider) -> None:
     client.complete_now(target(provider), ASKED)
     litellm = sys.modules["litellm"]
@@ -301,6 +328,8 @@ def test_lets_litellm_do_nothing_on_its_own(provider: FakeProvider) -> None:
 
     with pytest.raises(Exception, match="nothing more is sent"):
         run_in_loop(by_itself())
+    with pytest.raises(Exception, match="nothing is sent this way"):
+        litellm.module_level_client.post(f"{provider.url}/chat/completions", json={"model": "fake-1"})
     assert provider.count == 1
     assert (litellm.telemetry, litellm.num_retries, litellm.callbacks, litellm.cache) == (False, 0, [], None)
 

@@ -1,8 +1,8 @@
 """Every provider that speaks neither OpenAI's nor Anthropic's API, through LiteLLM: the only module that imports it.
 
 It is imported when it is first needed, told not to fetch its price list, and given no environment file, callbacks,
-retries or telemetry. All its asynchronous requests go through `litellm_transport`; the providers on the list of
-`litellm_keys` make no others. What LiteLLM says about an answer is believed only as far as the bytes bear it out.
+retries or telemetry. All its requests go through `litellm_transport`, and it is handed nothing that it would fetch.
+What it says about an answer is believed only as far as the bytes bear it out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from apps.core import egress
 from apps.providers import litellm_keys
 from apps.providers.adapters.assembling import Assembly, milliseconds_since
-from apps.providers.adapters.litellm_transport import Attempt, GuardedTransport, current
+from apps.providers.adapters.litellm_transport import Attempt, ClosedTransport, GuardedTransport, current
 from apps.providers.adapters.sending import count
 from apps.providers.call_errors import (
     ProviderAnswerMalformed,
@@ -158,6 +158,7 @@ def _litellm() -> ModuleType:
     for name in ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    litellm.sync_transport = ClosedTransport()
     for name in ("create_async_transport", "_create_async_transport"):
         setattr(AsyncHTTPHandler, name, staticmethod(lambda *args, **options: GuardedTransport()))
     return litellm
@@ -189,6 +190,11 @@ def _chat(request: ModelRequest) -> dict[str, Any]:
     unknown = sorted(set(request.parameters) - PARAMETERS)
     if unknown:
         raise ProviderCannot(f"parameter called {unknown[0][:60]} that LiteLLM may be given")
+    for message in request.messages:
+        parts = message.get("content")
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, Mapping) and part.get("type") != "text" and _names_a_place(part):
+                raise ProviderCannot("way to fetch images or files; put them in as data: addresses")
     arguments: dict[str, Any] = {"messages": [dict(message) for message in request.messages], **request.parameters}
     if request.tools:
         arguments["tools"] = [dict(tool) for tool in request.tools]
@@ -199,6 +205,15 @@ def _chat(request: ModelRequest) -> dict[str, Any]:
     if request.user:
         arguments["user"] = request.user
     return arguments
+
+
+def _names_a_place(value: object) -> bool:
+    """Whether a part of a message names something elsewhere. LiteLLM would fetch it for some providers."""
+    if isinstance(value, Mapping):
+        return any(map(_names_a_place, value.values()))
+    if isinstance(value, list):
+        return any(map(_names_a_place, value))
+    return isinstance(value, str) and not value.startswith("data:") and "://" in value[:200]
 
 
 async def _within(attempt: Attempt, awaited: Any) -> Any:

@@ -125,6 +125,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return httpx.Response(exchange.status, headers=headers, stream=_Body(attempt, exchange), request=request)
 
 
+class ClosedTransport(httpx.BaseTransport):
+    """In the place of every synchronous transport: none of our calls has use for one."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send nothing."""
+        raise httpx.ConnectError("nothing is sent this way", request=request)
+
+
 class _Body(httpx.AsyncByteStream):
     """The answer's bytes, looked at as they pass."""
 
