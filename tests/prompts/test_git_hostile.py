@@ -490,6 +490,16 @@ def test_asks_each_time_where_a_host_is(
 
 
 @pytest.mark.django_db
+def test_does_not_begin_with_a_git_that_cannot_be_told_the_address(
+    project: Project, alice: User, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "version", lambda: (2, 30))
+    connect(project, alice, server)
+    assert "Install git 2.37" in look(project).last_error
+    assert server.asked == []
+
+
+@pytest.mark.django_db
 def test_refuses_http_when_the_operator_no_longer_allows_it(
     project: Project, alice: User, server: GitServer, settings: Any
 ) -> None:

@@ -10,14 +10,17 @@ import pytest
 from django.db import connection
 
 from apps.accounts.models import User
+from apps.projects import services as projects
 from apps.projects.models import Project
 from apps.prompts import services as prompts
 from apps.prompts import tasks
 from apps.prompts.files import own
 from apps.prompts.git import program
 from apps.prompts.git.importing import person, tag_of
-from apps.prompts.models import HistoryStep, Prompt
+from apps.prompts.models import GitRemote, HistoryStep, Prompt
+from apps.prompts.services import git as git_services
 from apps.prompts.services import git_history, git_local
+from apps.prompts.services.git_remotes import Wishes
 from tests.factories import NOW, actor_of, make_project
 from tests.prompts.git_hands import git, publish, says
 
@@ -151,6 +154,17 @@ def test_forgets_repositories_of_projects_that_are_gone(project: Project, alice:
     git_local.forget_orphans()
     assert not orphan.exists()
     assert (git_local.directory() / str(project.pk)).exists()
+
+
+def test_goes_with_its_project(project: Project, alice: User) -> None:
+    publish(project, alice, "a", "A text.")
+    git_services.connect(
+        project=project, wishes=Wishes(url="https://git.example.com/a.git"), actor=actor_of(alice), now=NOW
+    )
+    git_local.updated(project)
+    projects.delete_project(project=project, typed_name=project.name, actor=actor_of(alice), now=NOW)
+    assert not HistoryStep.objects.exists()
+    assert not GitRemote.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -255,6 +255,7 @@ def test_works_without_git(
     alice_client: Client, project: Project, alice: User, server: GitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(project, alice, "a", "Say hello.")
+    program.version.cache_clear()
     monkeypatch.setattr(program, "_path", lambda: None)
     assert "git program is not installed" in alice_client.get(page(project)).content.decode()
     alice_client.post(page(project, "/connect"), entered(server))

@@ -546,6 +546,20 @@ def test_looks_by_schedule_at_what_is_due(
     assert len(server.asked) > asked
 
 
+def test_goes_at_once_when_publishing_says_so(
+    project: Project, alice: User, server: GitServer, django_capture_on_commit_callbacks: Any
+) -> None:
+    version = publish(project, alice, "a", "Say hello.")
+    with django_capture_on_commit_callbacks() as callbacks:
+        git_services.note_published(version)
+    assert callbacks == [], "nobody to tell"
+    server.write({"README.md": "Prompts."}, "Begin")
+    connect(project, alice, server)
+    with django_capture_on_commit_callbacks(execute=True):
+        git_services.note_published(version)
+    assert "prodworthy/a-1.0.0" in server.heads()
+
+
 def test_finds_its_own_push_again_when_the_answer_got_lost(project: Project, alice: User, server: GitServer) -> None:
     server.write({"README.md": "Prompts."}, "Begin")
     connect(project, alice, server)

@@ -33,10 +33,12 @@ KNOWN = (
 
 
 class GitMissing(DomainError):
-    """The program is not installed where this process runs."""
+    """The program is not installed where this process runs, or is too old."""
 
     code, http_status = "git_missing", 503
-    message = "The git program is not installed on this server. Install git 2.37 or newer; all else works without it."
+    message = (
+        "This server has no git program, or one that is too old. Install git 2.37 or newer; all else works without it."
+    )
 
 
 class GitFailed(DomainError):

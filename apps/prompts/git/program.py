@@ -246,10 +246,15 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def version() -> tuple[int, int] | None:
-    """The program's version; None when there is none or it cannot be told."""
-    if not is_available():
-        return None
+@lru_cache(maxsize=1)
+def version() -> tuple[int, int]:
+    """The program's version. Raises GitMissing where there is none; (0, 0) when it cannot be told."""
     words = run(["--version"]).decode("ascii", "replace").split()
     parts = words[2].split(".") if len(words) > 2 else []
-    return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else None
+    return (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit() else (0, 0)
+
+
+def require_recent() -> None:
+    """Raise GitMissing for a git that cannot be told which address a host has: it would ask by itself."""
+    if version() < OLDEST:
+        raise GitMissing

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from apps.core import jobs
 from apps.prompts.files import own
-from apps.prompts.models import GitRemote, Version
 from apps.prompts.selectors import latest_version
 from apps.prompts.selectors.git import PromptInGit
 from apps.prompts.services.git_history import file_of, record_behind
@@ -20,12 +18,7 @@ from apps.prompts.services.git_remotes import (
     take_as_draft,
 )
 from apps.prompts.services.git_sync import forget_copies, sync
-
-
-def note_published(version: Version) -> None:
-    """Have the version sent to git soon, if the project works with a repository. The schedule would find it, too."""
-    if GitRemote.objects.filter(project_id=version.project_id).exists():
-        jobs.enqueue("prompts.sync_git", project_id=version.project_id)
+from apps.prompts.services.git_waking import note_published
 
 
 def text_of(line: PromptInGit) -> str:

@@ -87,7 +87,7 @@ def _take_lease(project_id: int, now: datetime) -> Held | None:
 
 def _work(held: Held, now: datetime) -> None:
     remote = held.remote
-    program.require()
+    program.require_recent()
     url = remotes.split(remote.url)
     repository = Repository.made(directory() / f"remote-{remote.uuid}")
     if remote.failures and remote.failures % FORGET_COPY_AFTER == 0:
