@@ -188,6 +188,16 @@ def test_estimates_a_cost(project: Project, sync: Sync, now: datetime, model: st
     assert found == usd
 
 
+def test_a_bare_name_is_priced_as_where_it_goes(project: Project, sync: Sync, now: datetime) -> None:
+    sync()
+    _connect(project)
+    Connection.objects.update(model_names=["gpt-4o"])
+    ask = {"project_id": project.pk, "model": "gpt-4o", "input_tokens": 1000, "output_tokens": 100, "now": now}
+    assert estimate_cost(**ask) == Decimal("0.004")
+    Connection.objects.update(disabled_at=now)
+    assert estimate_cost(**ask) == Decimal("0.0035")
+
+
 def test_another_projects_connection_tells_nothing(
     project: Project, other_project: Project, sync: Sync, now: datetime
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,10 +14,10 @@ from apps.prompts.linting import Finding, Knowledge, lint
 from apps.prompts.selectors.versions import newest_number_of, published_texts
 from apps.prompts.templating import rendering
 from apps.prompts.templating.rendering import RenderFailed
+from apps.prompts.templating.tokens import Include
 from apps.prompts.types import VariableType
 from apps.providers import tokens
-from apps.providers.pricing import Usage, cost_of
-from apps.providers.selectors import price_book
+from apps.providers.selectors.estimates import estimate_cost
 
 MOST_SNIPPETS_LOOKED_UP = 20
 
@@ -53,40 +53,32 @@ class Preview:
 
 def preview(project: Project, content: Content, *, now: datetime) -> Preview:
     """The content with its snippets, samples and defaults in place. Never raises for what is typed."""
-    texts = _snippets(project, content)
-    findings = _findings(project, content, texts, None)
+    includes = _includes(content)
+    texts = _snippets(project, content, includes)
+    known = Knowledge(snippets=texts, newest=_newest(project, includes))
+    findings = lint(content, known)
     undeclared = _undeclared(content, findings)
     values, invented = _values(content, undeclared)
     try:
-        messages = rendering.render(_expanded(content, texts), values)
+        messages = rendering.render(_expanded(content, texts) if includes else content, values)
     except RenderFailed as error:
         return Preview((), error.text, undeclared, invented, None, findings)
     size = _size(project, content, messages, now)
     if size.window is not None and size.tokens > size.window // 2:
-        findings = _findings(project, content, texts, size)
+        findings = lint(content, known._replace(tokens=size.tokens, window=size.window))
     return Preview(messages, "", undeclared, invented, size, findings)
 
 
 def findings_of(project: Project, content: Content) -> list[Finding]:
     """What a careful colleague would say about the content."""
-    return _findings(project, content, _snippets(project, content), None)
-
-
-def _findings(
-    project: Project, content: Content, texts: Mapping[tuple[str, str], str], size: Size | None
-) -> list[Finding]:
-    known = Knowledge(
-        tokens=None if size is None else size.tokens,
-        window=None if size is None else size.window,
-        snippets=texts,
-        newest=_newest(project, content),
-    )
+    includes = _includes(content)
+    known = Knowledge(snippets=_snippets(project, content, includes), newest=_newest(project, includes))
     return lint(content, known)
 
 
-def _newest(project: Project, content: Content) -> dict[str, str]:
+def _newest(project: Project, includes: Sequence[Include]) -> dict[str, str]:
     """The newest versions of the snippets that are asked for without one."""
-    names = [include.name for include in _includes(content) if include.version is None]
+    names = [include.name for include in includes if include.version is None]
     found = {name: newest_number_of(project.pk, name) for name in sorted(set(names))[:MOST_SNIPPETS_LOOKED_UP]}
     return {name: str(number) for name, number in found.items() if number is not None}
 
@@ -95,20 +87,18 @@ def _templates(content: Content) -> list[Message]:
     return [message for message in content.messages if message.role != "placeholder"]
 
 
-def _includes(content: Content) -> list[Any]:
+def _includes(content: Content) -> list[Include]:
     return [one for message in _templates(content) for one in rendering.includes(message.content, content.syntax)]
 
 
-def _snippets(project: Project, content: Content) -> dict[tuple[str, str], str]:
+def _snippets(project: Project, content: Content, includes: Sequence[Include]) -> dict[tuple[str, str], str]:
     """The texts of the snippets in use, by name and version. One that is not there stays away."""
-    wanted = sorted({(one.name, one.version) for one in _includes(content) if one.version is not None})
+    wanted = sorted({(one.name, one.version) for one in includes if one.version is not None})
     return published_texts(project.pk, wanted[:MOST_SNIPPETS_LOOKED_UP], content.syntax) if wanted else {}
 
 
 def _expanded(content: Content, texts: Mapping[tuple[str, str], str]) -> Content:
     """The content with its snippets in place. Raises RenderFailed."""
-    if not _includes(content):
-        return content
     messages = (
         one if one.role == "placeholder" else replace(one, content=rendering.expand(one.content, content.syntax, texts))
         for one in content.messages
@@ -157,18 +147,13 @@ def _size(project: Project, content: Content, messages: tuple[Message, ...], now
         tokens=counted.tokens,
         is_exact=counted.method is tokens.Method.EXACT,
         window=tokens.context_window(content.model) if content.model else None,
-        input_usd=_cost(project, content.model, counted.tokens, 0, now),
-        most_usd=None if most is None else _cost(project, content.model, counted.tokens, most, now),
+        input_usd=_cost(project, content, counted.tokens, 0, now),
+        most_usd=None if most is None else _cost(project, content, counted.tokens, most, now),
         max_tokens=most,
     )
 
 
-def _cost(project: Project, model: str, input_tokens: int, output_tokens: int, now: datetime) -> Decimal | None:
-    """What a call of this size costs by the price book; None for a model without a known price."""
-    connection, slash, bare = model.partition("/")
-    for provider, name in ((connection, bare), (None, bare), (None, model)) if slash else ((None, model),):
-        priced = price_book.price_for(project.pk, provider, name, now) if name else None
-        if priced is not None:
-            cost = cost_of(Usage(input_tokens=input_tokens, output_tokens=output_tokens), priced.rates)
-            return None if cost is None else cost.usd
-    return None
+def _cost(project: Project, content: Content, input_tokens: int, output_tokens: int, now: datetime) -> Decimal | None:
+    return estimate_cost(
+        project_id=project.pk, model=content.model, input_tokens=input_tokens, output_tokens=output_tokens, now=now
+    )

@@ -18,6 +18,8 @@ def estimate_cost(
 
     The model is named as calls name it: `<connection>/<model>`, or bare. The test model costs nothing.
     """
+    if not model.strip():
+        return None
     if model.strip().startswith(f"{TEST}/"):
         return Decimal(0)
     provider, name = _provider_and_name(project_id, model.strip())
@@ -29,12 +31,15 @@ def estimate_cost(
 
 
 def _provider_and_name(project_id: int, model: str) -> tuple[str | None, str]:
-    """The provider of the connection that the model's name begins with; none when there is no such connection."""
+    """The provider of the connection that a call of the model goes over, as `connections.target_for` finds it; none
+    when there is no such connection."""
+    enabled = Connection.objects.filter(project_id=project_id, disabled_at=None).order_by("created_at", "id")
+    rows = list(enabled.values_list("slug", "provider", "model_names"))
     slug, slash, rest = model.partition("/")
-    if slash and rest:
-        provider = (
-            Connection.objects.filter(project_id=project_id, slug=slug).values_list("provider", flat=True).first()
-        )
-        if provider is not None:
+    for name, provider, _ in rows if slash and rest else ():
+        if name == slug:
             return provider or None, rest
+    for _, provider, models in rows:
+        if model in models:
+            return provider or None, model
     return None, model
