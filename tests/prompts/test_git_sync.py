@@ -308,6 +308,26 @@ def test_says_why_a_version_was_not_taken(project: Project, alice: User, server:
     assert GitFile.objects.get().refusal == ""
 
 
+def test_looks_through_templates_before_it_publishes(project: Project, alice: User, server: GitServer) -> None:
+    jinja = "name: {}\nsyntax: jinja\nvariables:\n  who:\ntext: {}\n"
+    server.write(
+        {
+            "good.prompt.yaml": jinja.format("good", '"Hello {% if who %}{{ who }}{% endif %}"'),
+            "broken.prompt.yaml": jinja.format("broken", '"Hello {% if who %}"'),
+            "undeclared.prompt.yaml": jinja.format("undeclared", '"Hello {{ nobody }}"'),
+            "escape.prompt.yaml": jinja.format("escape", "\"{{ ''.__class__.__mro__ }}\""),
+        },
+        "Templates",
+    )
+    connect(project, alice, server, edits="versions")
+    good_look(project)
+    assert [version.prompt.name for version in Version.objects.all()] == ["good"]
+    refused = dict(GitFile.objects.exclude(refusal="").values_list("path", "refusal"))
+    assert set(refused) >= {"broken.prompt.yaml", "undeclared.prompt.yaml"}
+    assert "nobody" in refused["undeclared.prompt.yaml"]
+    assert not Prompt.objects.filter(name="broken").exists(), "nothing half made is left"
+
+
 def test_waits_for_a_file_that_is_half_written(project: Project, alice: User, server: GitServer) -> None:
     server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")
     connect(project, alice, server, edits="versions")
