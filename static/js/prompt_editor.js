@@ -4,6 +4,8 @@
 
   const SAVE_AFTER_MS = 900;
   const PREVIEW_AFTER_MS = 350;
+  const PREVIEW_LONG_AFTER_MS = 1500; // a text of 240 KiB takes the server a second
+  const LONG = 40_000;
   const RETRY_MS = 5000;
 
   const form = document.querySelector("form[data-editor]");
@@ -38,7 +40,9 @@
     clearTimeout(saveTimer);
     clearTimeout(previewTimer);
     if (!conflicted) saveTimer = setTimeout(save, SAVE_AFTER_MS);
-    previewTimer = setTimeout(() => htmx.trigger(preview, "preview"), PREVIEW_AFTER_MS);
+    const isLong = [...form.querySelectorAll("[name=message_content]")].some((field) => field.value.length > LONG);
+    const wait = isLong ? PREVIEW_LONG_AFTER_MS : PREVIEW_AFTER_MS;
+    previewTimer = setTimeout(() => htmx.trigger(preview, "preview"), wait);
   }
 
   form.addEventListener("input", changed);

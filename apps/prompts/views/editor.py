@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from apps.accounts.models import User
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.http import wants_fragment
@@ -67,7 +68,8 @@ def prompt_edit(request: ProjectRequest, project: Project, prompt: str) -> HttpR
     """Write the prompt. A post saves the draft, or does what its button says, and keeps what was typed."""
     found = selectors.get_prompt(project, prompt)
     if request.method != "POST":
-        return _shown(request, project, found, _opened(request, found))
+        around = _around(found)
+        return _shown(request, project, found, _opened(request, found, around), around=around)
     sheet = _sent(request)
     action = request.POST.get("do", "save")
     if action in {"save", "publish"} or action.startswith("keep:"):
@@ -88,12 +90,26 @@ def _with(sheet: Sheet, **changes: Any) -> Sheet:
     return Sheet(**{**kept, **changes})
 
 
-def _opened(request: ProjectRequest, prompt: Prompt) -> Sheet:
+class Around(NamedTuple):
+    """Everybody's drafts and the newest version, read once for a page."""
+
+    drafts: list[Draft]
+    latest: Version | None
+
+    def own(self, user: User) -> Draft | None:
+        """This person's draft."""
+        return next((draft for draft in self.drafts if draft.author_id == user.pk), None)
+
+
+def _around(prompt: Prompt) -> Around:
+    return Around(selectors.list_drafts(prompt), selectors.latest_version(prompt))
+
+
+def _opened(request: ProjectRequest, prompt: Prompt, around: Around) -> Sheet:
     """The person's draft; or else what the address names, the newest version, or nothing yet."""
-    draft = selectors.get_draft(prompt, request.user)
+    draft, latest = around.own(request.user), around.latest
     if draft is not None:
         return _of_draft(draft)
-    latest = selectors.latest_version(prompt)
     base = "" if latest is None else str(latest.number)
     content, source = _start(request, prompt, latest)
     return Sheet(editing.typed_from_content(content), None, base, source=source)
@@ -263,16 +279,14 @@ def _conflict(sheet: Sheet) -> dict[str, Any]:
 def _news(request: ProjectRequest, project: Project, prompt: Prompt) -> dict[str, Any]:
     """What others do with the prompt, and what was published since this draft began."""
     base, revision = request.GET.get("base", ""), request.GET.get("revision", "")
-    return {"project": project, "prompt": prompt, **_elsewhere(request, prompt, base, revision)}
+    return {"project": project, "prompt": prompt, **_elsewhere(request, _around(prompt), base, revision)}
 
 
-def _elsewhere(request: ProjectRequest, prompt: Prompt, base: str, revision: str) -> dict[str, Any]:
-    drafts = selectors.list_drafts(prompt)
-    latest = selectors.latest_version(prompt)
-    own = next((draft for draft in drafts if draft.author_id == request.user.pk), None)
+def _elsewhere(request: ProjectRequest, around: Around, base: str, revision: str) -> dict[str, Any]:
+    own, latest = around.own(request.user), around.latest
     moved = latest is not None and str(latest.number) != base
     return {
-        "others": [draft for draft in drafts if draft.author_id != request.user.pk],
+        "others": [draft for draft in around.drafts if draft.author_id != request.user.pk],
         "newer": latest if moved else None,
         "base": base,
         "saved_elsewhere": own if own is not None and revision and str(own.revision) != revision else None,
@@ -304,10 +318,16 @@ def _preview(project: Project, typed: Typed) -> dict[str, Any]:
 
 
 def _shown(
-    request: ProjectRequest, project: Project, prompt: Prompt, sheet: Sheet, *, status: int = 200
+    request: ProjectRequest,
+    project: Project,
+    prompt: Prompt,
+    sheet: Sheet,
+    *,
+    around: Around | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     typed, problems = sheet.typed, sheet.problems
-    others = _elsewhere(request, prompt, sheet.base, "")
+    others = _elsewhere(request, around or _around(prompt), sheet.base, "")
     context = {
         **prompt_frame(request, project, prompt, "edit"),
         **others,
