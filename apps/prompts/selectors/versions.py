@@ -23,7 +23,7 @@ def get_version(prompt: Prompt, number: str) -> Version:
     wanted = semver.parse(number)
     found = latest_version(prompt) if number == LATEST else None
     if wanted is not None:
-        rows = Version.objects.select_related("prompt", "prompt__project")
+        rows = Version.objects.select_related("prompt", "prompt__project", "author")
         found = rows.filter(prompt=prompt, major=wanted.major, minor=wanted.minor, patch=wanted.patch).first()
     if found is None:
         raise NotFound(f"{prompt.name} has no version {number}.")
@@ -44,7 +44,7 @@ def list_versions(prompt: Prompt, *, before: Number | None = None, limit: int | 
 
 def latest_version(prompt: Prompt) -> Version | None:
     """The prompt's newest version."""
-    return Version.objects.select_related("prompt").filter(prompt=prompt).first()
+    return Version.objects.select_related("prompt", "author").filter(prompt=prompt).first()
 
 
 def find_same_content(prompt: Prompt, content_hash: str) -> Version | None:
