@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from apps.prompts import highlighting
 from apps.prompts.content import Content, Message, Variable
@@ -323,3 +326,44 @@ def test_shows_text_in_pieces(source: str, syntax: Syntax, kinds: str) -> None:
     assert [piece.kind for piece in found] == kinds.split()
     assert [piece.name for piece in found if piece.kind == "include"] == ["x@1.0.0"]
     assert found[-1].message.endswith(".")
+
+
+JINJA_SIGNS = st.lists(
+    st.sampled_from(
+        [
+            "{{",
+            "}}",
+            "{%",
+            "%}",
+            "{#",
+            "#}",
+            "-",
+            "+",
+            " ",
+            "\n",
+            "\r\n",
+            "raw",
+            "endraw",
+            "include",
+            "'x@1.0.0'",
+            '"',
+            "'",
+        ]
+        + ["\\", "{", "}", "(", ")", "[", "]", "a", ".", "|", "é"]
+    )
+).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(JINJA_SIGNS | st.text())
+def test_tags_of_jinja_are_found_in_any_text(source: str) -> None:
+    found = jinja.tokens(source)
+    assert "".join(source[token.start : token.end] for token in found) == source
+    for token in found:
+        before = source[: token.start]
+        assert (token.line, token.column) == (before.count("\n") + 1, token.start - before.rfind("\n"))
+    assert "".join(piece.text for piece in highlighting.pieces(source, JINJA)) == source
+    for include in jinja.includes(source):
+        assert re.fullmatch(r"\{%[-+]?\s*include\s+'x@1.0.0'\s*[-+]?%\}", source[include.start : include.end])
+    if "include" not in source:
+        assert jinja.expand(source, {}) == source
