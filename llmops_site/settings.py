@@ -374,6 +374,8 @@ INTAKE_MAX_BYTES = env.integer("PRODWORTHY_INTAKE_MAX_BYTES", 10 * 1024 * 1024, 
 INTAKE_MAX_ITEMS = 5_000
 INTAKE_WRITERS = env.integer("PRODWORTHY_INTAKE_WRITERS", 3, low=1, high=32)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+# A prompt may have 200 messages of three fields and 200 variables of six.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 
 # --- Ways out -----------------------------------------------------------------------------------------------------
 

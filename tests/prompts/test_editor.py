@@ -385,6 +385,18 @@ def test_shows_markup_as_text(alice_client: Client, prompt: Prompt, markup: str)
 # --- Who may ----------------------------------------------------------------------------------
 
 
+def test_takes_as_many_rows_as_a_prompt_may_have(alice_client: Client, prompt: Prompt) -> None:
+    typed = Typed(
+        messages=tuple(TypedMessage("user", f"{at}") for at in range(200)),
+        variables=tuple(TypedVariable(f"v{at}") for at in range(200)),
+    )
+    assert alice_client.post(f"{URL}edit", form_of(typed)).status_code == 302
+    assert len(Draft.objects.get().content["variables"]) == 200
+    more = Typed(messages=(*typed.messages, TypedMessage("user", "One too many.")), variables=typed.variables)
+    response = alice_client.post(f"{URL}edit", form_of(more, revision="1"))
+    assert (response.status_code, "One too many." in response.content.decode()) == (422, True)
+
+
 @pytest.mark.parametrize("path", ["edit", "draft", "preview", "publish", "settings"])
 def test_lets_only_editors_in(bob_client: Client, charlie_client: Client, prompt: Prompt, path: str) -> None:
     assert bob_client.post(f"{URL}{path}", a_form("x")).status_code == 403
