@@ -30,6 +30,12 @@ GIT = "/p/support-desk/prompts/-/git"
 FILE = "name: %s\nversion: 1.0.0\ntext: |\n  %s to {{who}}.\nvariables:\n  who:\n"
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.fixture
 def window(live_server: LiveServer, alice_client: Client, chromium: Browser) -> Iterator[OpenWindow]:
     """Opens windows of Alice's browser. What they complain about fails the test."""

@@ -21,6 +21,12 @@ from tests.prompts.git_hands import git, publish
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.fixture
 def prompts_key(project: Project, alice: User) -> str:
     """A key of `project` that may fetch prompts."""

@@ -76,6 +76,12 @@ ADDRESSES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_refuses_addresses(address: str) -> None:
     with pytest.raises(Invalid) as refused:

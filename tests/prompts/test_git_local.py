@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import threading
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -25,6 +27,12 @@ from tests.factories import NOW, actor_of, make_project
 from tests.prompts.git_hands import git, publish, says
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
 
 
 def refs(project: Project) -> dict[str, str]:
@@ -136,6 +144,20 @@ def test_is_rebuilt_when_it_was_damaged(project: Project, alice: User) -> None:
     assert refs(project) == before
     (place / git_local.STATE).write_text("{half")
     assert refs(project) == before
+
+
+def test_serves_nothing_of_another_database(project: Project, alice: User) -> None:
+    """The directory may be older than the rows, as after a restore: numbers alone do not make it theirs."""
+    publish(project, alice, "a", "A text.")
+    publish(project, alice, "b", "Another text.", minutes=1)
+    before = refs(project)
+    HistoryStep.objects.filter(message__startswith="b ").update(text="name: b\nversion: 1.0.0\ntext: Restored\n")
+    after = refs(project)
+    assert after["refs/tags/a@1.0.0"] == before["refs/tags/a@1.0.0"]
+    assert after["refs/tags/b@1.0.0"] != before["refs/tags/b@1.0.0"]
+    assert "Restored" in git("show", "main:b.prompt.yaml", cwd=git_local.updated(project).directory)
+    HistoryStep.objects.filter(message__startswith="b ").delete()
+    assert refs(project) == before, "recorded again as it was published"
 
 
 def test_serves_one_project_only(project: Project, alice: User) -> None:

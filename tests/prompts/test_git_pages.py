@@ -30,6 +30,12 @@ pytestmark = pytest.mark.django_db
 CANARY = "canary-7f3e-token-that-nobody-may-see"
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.fixture
 def server(tmp_path: Path, settings: Any) -> Iterator[GitServer]:
     """A git server that may be connected to."""
@@ -204,7 +210,8 @@ def test_lets_a_person_take_gits_text(editor_client: Client, project: Project, a
     assert "Decide" in editor_client.get(page(project)).content.decode()
     shown = editor_client.get(page(project, "/compare?name=a")).content.decode()
     assert "Say hello." in shown
-    assert "Say &lt;b&gt;nothing&lt;/b&gt;." in shown
+    assert '<span class="is-other">text: Say &lt;b&gt;nothing&lt;/b&gt;.\n</span>' in shown
+    assert "<span>version: 1.0.0\n</span>" in shown
     answer = editor_client.post(page(project, "/compare"), {"name": "a", "choice": "draft"})
     assert answer.status_code == 302
     assert Draft.objects.get().body.text == "Say <b>nothing</b>."

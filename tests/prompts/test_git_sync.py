@@ -45,6 +45,12 @@ messages:
 """
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, settings: Any) -> None:
+    """Repositories of this test alone: other workers of the run have projects with the same numbers."""
+    settings.VAR_DIR = tmp_path / "var"
+
+
 @pytest.fixture
 def server(tmp_path: Path, settings: Any) -> Iterator[GitServer]:
     """A git server that may be connected to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 import tempfile
@@ -34,10 +35,11 @@ SERVING = Limits(seconds=60, output_bytes=512 * 1024 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Up to which step the repository goes, and the commit of that step."""
+    """Up to which step the repository goes, the commit of that step, and a digest of what the step says."""
 
     number: int = 0
     tip: str | None = None
+    digest: str = ""
 
 
 def directory() -> Path:
@@ -65,7 +67,7 @@ def updated(project: Project) -> Repository:
 
 def _brought_up(project: Project) -> Repository:
     repository = Repository(directory() / str(project.pk))
-    state = _state(repository)
+    state = _state(project, repository)
     if state is None:
         return _made_anew(project, repository)
     if _append(project, repository, state) > LOOSE_STEPS:
@@ -73,14 +75,27 @@ def _brought_up(project: Project) -> Repository:
     return repository
 
 
-def _state(repository: Repository) -> _State | None:
+def _state(project: Project, repository: Repository) -> _State | None:
     """What the repository is known to hold; None when that is not what it holds, or there is none."""
     try:
         told = json.loads((repository.directory / STATE).read_text())
-        state = _State(int(told["number"]), told["tip"])
+        state = _State(int(told["number"]), told["tip"], str(told["digest"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return state if repository.find(MAIN) == state.tip else None
+    return state if repository.find(MAIN) == state.tip and _is_of_rows(project, state) else None
+
+
+def _is_of_rows(project: Project, state: _State) -> bool:
+    """True when the rows have the step. They may be others: of a database that was restored, or of another one."""
+    if state.number == 0:
+        return True
+    step = HistoryStep.objects.filter(project=project, number=state.number).first()
+    return step is not None and _digest(step) == state.digest
+
+
+def _digest(step: HistoryStep) -> str:
+    told = [step.path, step.text, step.author_address, step.at.isoformat(), step.message]
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
 def _made_anew(project: Project, repository: Repository) -> Repository:
@@ -98,7 +113,7 @@ def _append(project: Project, repository: Repository, state: _State) -> int:
     count = 0
     while steps := list(HistoryStep.objects.filter(project=project, number__gt=state.number)[:PORTION]):
         repository.bring_in(importing.stream(map(_commit, steps), ref=MAIN, tip=state.tip))
-        state = _State(steps[-1].number, repository.find(MAIN))
+        state = _State(steps[-1].number, repository.find(MAIN), _digest(steps[-1]))
         count += len(steps)
         _note(repository, state)
     if not count and state.tip is None:
@@ -107,7 +122,7 @@ def _append(project: Project, repository: Repository, state: _State) -> int:
 
 
 def _note(repository: Repository, state: _State) -> None:
-    text = json.dumps({"number": state.number, "tip": state.tip})
+    text = json.dumps({"number": state.number, "tip": state.tip, "digest": state.digest})
     fresh = repository.directory / f"{STATE}.new"
     fresh.write_text(text)
     fresh.replace(repository.directory / STATE)
@@ -149,7 +164,7 @@ def advertise(project: Project, protocol: str) -> IO[bytes]:
 def give_pack(project: Project, asked: bytes, protocol: str) -> IO[bytes]:
     """The answer to what a client wants and has."""
     repository = Repository(directory() / str(project.pk))
-    if _state(repository) is None:
+    if _state(project, repository) is None:
         repository = updated(project)
     return _upload_pack(_answer(), repository, [], asked, protocol)
 

@@ -25,6 +25,7 @@ from apps.projects.models import Project
 from apps.projects.types import Role
 from apps.prompts import selectors as prompts
 from apps.prompts.git import program
+from apps.prompts.git.sides import sides
 from apps.prompts.git.standing import State
 from apps.prompts.git_forms import ChoiceForm, RemoteForm
 from apps.prompts.models import GitRemote
@@ -127,12 +128,13 @@ def prompts_git_compare(request: ProjectRequest, project: Project) -> HttpRespon
     if form is not None and form.is_valid():
         return _decided(request, project, form.cleaned_data["name"], form.cleaned_data["choice"])
     line = selectors.get_line(remote, request.GET.get("name", "") or request.POST.get("name", ""))
+    ours, theirs = sides(git.text_of(line), line.file.text if line.file is not None else "")
     context: dict[str, Any] = {
         "project": project,
         "remote": remote,
         "line": line,
-        "theirs": line.file.text if line.file is not None else "",
-        "ours": git.text_of(line),
+        "ours": ours,
+        "theirs": theirs,
         "may_take": line.file is not None and not line.file.problem and line.state is not State.IN_SYNC,
         "may_push": line.latest is not None and line.state is not State.IN_SYNC,
     }
