@@ -26,6 +26,13 @@ class DeploymentInput(StrictSerializer):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
+class WithdrawalQuery(serializers.Serializer[Any]):
+    """Where nothing is to be live any more, and why."""
+
+    environment = serializers.CharField(max_length=64)
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
 class RollbackInput(StrictSerializer):
     """Where to go back, and to what."""
 

@@ -11,6 +11,18 @@ from apps.projects.models import Environment
 from apps.prompts.models import Version
 
 
+class WithdrawForm(forms.Form):
+    """Where nothing is to be live any more, and why."""
+
+    environment = forms.SlugField(widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=2000,
+        required=False,
+        help_text=_("Kept in the audit trail."),
+    )
+
+
 class DeployForm(forms.Form):
     """Which version is to be live where, and why."""
 

@@ -29,9 +29,10 @@ IDLE_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class Held:
-    """A project's snapshot, when it was last known to be true, and when it was last asked for (both monotonic)."""
+    """A project's snapshot, when it was read, last known to be true, and last asked for (all monotonic)."""
 
     snapshot: Snapshot
+    read_at: float
     confirmed_at: float
     asked_at: float
 
@@ -71,7 +72,7 @@ class LiveMemory:
                 self._held.pop(project_id, None)
                 return None
             before = self._held.get(project_id)
-            held = Held(snapshot, confirmed_at=at, asked_at=at if before is None else before.asked_at)
+            held = Held(snapshot, read_at=at, confirmed_at=at, asked_at=at if before is None else before.asked_at)
             self._held[project_id] = held
         self._watch()
         return held

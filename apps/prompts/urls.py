@@ -33,6 +33,7 @@ urlpatterns = [
     path("p/<slug:project>/prompts/<path:prompt>/-/settings", prompts.prompt_settings, name="prompt_settings"),
     path("p/<slug:project>/prompts/<path:prompt>/-/live", live_pages.prompt_live, name="prompt_live"),
     path("p/<slug:project>/prompts/<path:prompt>/-/deploy", live_pages.prompt_deploy, name="prompt_deploy"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/withdraw", live_pages.prompt_withdraw, name="prompt_withdraw"),
     path("p/<slug:project>/prompts/-/git", git_pages.prompts_git, name="prompts_git"),
     path("p/<slug:project>/prompts/-/git/connect", git_pages.prompts_git_connect, name="prompts_git_connect"),
     path("p/<slug:project>/prompts/-/git/disconnect", git_pages.prompts_git_disconnect, name="prompts_git_disconnect"),

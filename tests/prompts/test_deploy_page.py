@@ -53,7 +53,7 @@ def test_says_what_changes_and_then_does_it(alice_client: Client, two: Prompt) -
     assert "staging answers 2.0.0 instead of 1.0.0" in asked
     assert "another major version" in asked
     assert "within five seconds" in asked
-    assert "Back to 1.0.0" in asked
+    assert "“Roll back to 1.0.0” on this prompt" in asked
     assert str(two.deployments.get(ended_at=None).version.number) == "1.0.0"
     done = alice_client.post(
         DEPLOY, {"version": "2.0.0", "environment": "staging", "reason": "new tone", "confirm": "yes"}
@@ -134,3 +134,26 @@ def test_needs_few_queries(alice_client: Client, two: Prompt, django_assert_max_
         alice_client.get(path)
         with django_assert_max_num_queries(12):
             assert alice_client.get(path).status_code == 200
+
+
+WITHDRAW = "/p/support-desk/prompts/support/answer/-/withdraw"
+
+
+def test_takes_down_what_is_live_after_saying_what_that_means(alice_client: Client, two: Prompt) -> None:
+    deploy(two, "1.0.0")
+    asked = text(alice_client.get(WITHDRAW, {"environment": "staging"}))
+    assert "Take this prompt down in staging?" in asked
+    assert "staging answers 1.0.0 no more" in asked
+    assert two.deployments.filter(ended_at=None).exists(), "asking changes nothing"
+    done = alice_client.post(WITHDRAW, {"environment": "staging", "reason": "retired"})
+    assert done.status_code == 302
+    assert not two.deployments.filter(ended_at=None).exists()
+    assert "Nothing of this prompt is live in staging" in text(alice_client.get(WITHDRAW, {"environment": "staging"}))
+
+
+def test_takes_nothing_down_in_a_protected_environment(alice_client: Client, bob_client: Client, two: Prompt) -> None:
+    refused = alice_client.post(WITHDRAW, {"environment": "production"})
+    assert refused.status_code == 422
+    assert "is protected" in text(refused)
+    assert alice_client.get(WITHDRAW, {"environment": "moon"}).status_code == 404
+    assert bob_client.get(WITHDRAW, {"environment": "staging"}).status_code == 403

@@ -152,3 +152,23 @@ def test_refuses_what_does_not_exist(writer_api: Api, prompt: Prompt) -> None:
     assert code(writer_api.get(f"{DEPLOYMENTS}?limit=0")) == (422, "invalid")
     assert code(writer_api.get(f"{DEPLOYMENTS}?cursor=nonsense")) == (422, "invalid")
     assert not prompt.deployments.exists()
+
+
+def test_lets_nothing_be_live_any_more(writer_api: Api, project: Project, three: Prompt) -> None:
+    deploy(writer_api, "1.0.1")
+    ended = writer_api.delete(f"{DEPLOYMENTS}?environment=staging&reason=wrong+tone")
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert not three.deployments.filter(ended_at=None).exists()
+    assert writer_api.delete(f"{DEPLOYMENTS}?environment=staging").status_code == 204
+    (entry,) = AuditEntry.objects.filter(project_id=project.pk, action="prompts.withdrawn")
+    assert entry.details == {"environment": "staging", "reason": "wrong tone"}
+    assert code(writer_api.delete(f"{DEPLOYMENTS}?environment=production")) == (409, "protected_environment")
+    assert code(writer_api.delete(f"{DEPLOYMENTS}?environment=moon")) == (404, "not_found")
+    assert writer_api.delete(DEPLOYMENTS).status_code == 422
+    assert writer_api.post(ROLLBACK, {"environment": "staging"}).json()["version"] == "1.0.1"
+
+
+def test_lets_readers_end_nothing(reader_api: Api, writer_api: Api, three: Prompt) -> None:
+    deploy(writer_api, "1.0.1")
+    assert reader_api.delete(f"{DEPLOYMENTS}?environment=staging").status_code == 403
+    assert three.deployments.filter(ended_at=None).exists()

@@ -202,6 +202,23 @@ def test_says_what_exists_when_there_is_nothing(reader: Reader, live_prompt: Pro
     assert elsewhere.json()["error"]["details"]["live_in"] == {"staging": "1.0.0"}
 
 
+def test_reads_anew_before_it_says_that_nothing_is_there(reader: Reader, live_prompt: Prompt, project: Project) -> None:
+    assert reader.get().status_code == 200
+    fresh = make_prompt(project, "support/fresh")
+    assert error(reader.get("support/fresh")) == (404, "prompt_not_found")
+    deploy(fresh, publish(fresh))
+    live_door.memory.stop()  # nobody looks by themselves now
+    time.sleep(live_door.REREAD_SECONDS)
+    assert reader.get("support/fresh").json()["version"] == "1.0.0"
+
+
+def test_reads_anew_only_now_and_then(reader: Reader, live_prompt: Prompt, monkeypatch: Any) -> None:
+    assert reader.get().status_code == 200
+    monkeypatch.setattr(live_door, "REREAD_SECONDS", 60)
+    monkeypatch.setattr(live_memory, "live_snapshot", lambda _: pytest.fail("the project was read"))
+    assert {error(reader.get("support/none")) for _ in range(5)} == {(404, "prompt_not_found")}
+
+
 def test_answers_a_former_name_with_the_present_one(reader: Reader, live_prompt: Prompt, project: Project) -> None:
     assert reader.get().status_code == 200
     services.rename_prompt(prompt=live_prompt, name="help/answer", actor=SYSTEM, now=clock.now())

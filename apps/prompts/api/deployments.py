@@ -18,17 +18,18 @@ from apps.prompts.deployment_serializers import (
     DeploymentsOutput,
     DeploymentsQuery,
     RollbackInput,
+    WithdrawalQuery,
 )
 from apps.prompts.selectors.live import deployments_page
 
 
 class DeploymentsApi(ProjectApi):
-    """`GET` and `POST /api/v1/prompts/{name}/deployments`"""
+    """`GET`, `POST` and `DELETE /api/v1/prompts/{name}/deployments`"""
 
     role = Role.VIEWER
     scope = Scope.PROMPTS_READ
-    roles: ClassVar[dict[str, Role]] = {"POST": Role.EDITOR}
-    scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.PROMPTS_WRITE}
+    roles: ClassVar[dict[str, Role]] = {"POST": Role.EDITOR, "DELETE": Role.EDITOR}
+    scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.PROMPTS_WRITE, "DELETE": Scope.PROMPTS_WRITE}
 
     @extend_schema(parameters=[DeploymentsQuery], responses=DeploymentsOutput, operation_id="prompt_deployments_list")
     def get(self, request: ApiRequest, prompt: str) -> Response:
@@ -55,6 +56,19 @@ class DeploymentsApi(ProjectApi):
             reason=body["reason"],
         )
         return Response(DeploymentOutput(deployment).data, status=201)
+
+    @extend_schema(parameters=[WithdrawalQuery], responses={204: None}, operation_id="prompt_deployments_end")
+    def delete(self, request: ApiRequest, prompt: str) -> Response:
+        """Let nothing of the prompt be live in an environment; who asks is told so. Repeating it changes nothing."""
+        query = validated_query(WithdrawalQuery, request)
+        services.withdraw(
+            prompt=selectors.get_prompt(request.project, prompt),
+            environment=selectors.get_environment(request.project, query["environment"]),
+            actor=request.actor,
+            now=clock.now(),
+            reason=query["reason"],
+        )
+        return Response(status=204)
 
 
 class RollbackApi(ProjectApi):

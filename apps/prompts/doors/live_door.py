@@ -31,6 +31,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 HEAVY_CHARS = 16_384
 """From here on, rendering is worth a thread of its own, so that other requests are not kept waiting."""
 LOAD_SECONDS = 5.0
+REREAD_SECONDS = 0.25
+"""How often, at most, a project is read anew because somebody asks for what is not there."""
 CACHING = "private, max-age=2, stale-if-error=86400"
 STALE = "X-Prodworthy-Stale"
 LONGEST_SUBJECT = 256
@@ -89,8 +91,7 @@ async def live(request: HotRequest) -> HotResponse:
     identity = await callers.identify(request, _readers())
     require_scope(identity, Scope.PROMPTS_READ)
     wanted, weight = (_asked(request.query), len(request.query)) if request.method != "POST" else await _posted(request)
-    held = memory.held(identity.project_id) or await _loaded(identity.project_id)
-    found = held.snapshot.find(request.path[len(PREFIX) : -len(SUFFIX)], wanted.environment)
+    held, found = await _found(identity.project_id, request.path[len(PREFIX) : -len(SUFFIX)], wanted.environment)
     stale = held.stale_seconds(time.monotonic())
     if wanted.variables is None:
         given = found.fresh if stale is None else found.stale
@@ -155,6 +156,23 @@ def _matches(header: str | None, etag: str) -> bool:
         return False
     bare = etag.removeprefix("W/")
     return header.strip() == "*" or any(one.strip().removeprefix("W/") == bare for one in header.split(","))
+
+
+async def _found(project_id: int, name: str, environment: str) -> tuple[Held, LivePrompt]:
+    """What is live of the prompt, and the memory it comes from.
+
+    Before anybody is told that nothing is there, the project is read anew, unless that was done a moment ago: whoever
+    has just deployed a prompt for the first time gets it.
+    """
+    held = memory.held(project_id)
+    if held is not None:
+        try:
+            return held, held.snapshot.find(name, environment)
+        except NotFound:
+            if time.monotonic() - held.read_at < REREAD_SECONDS or held.stale_seconds(time.monotonic()) is not None:
+                raise
+    held = await _loaded(project_id)
+    return held, held.snapshot.find(name, environment)
 
 
 async def _loaded(project_id: int) -> Held:

@@ -19,7 +19,7 @@ from apps.projects.models import Project
 from apps.projects.types import Role
 from apps.prompts import selectors
 from apps.prompts import services as prompts
-from apps.prompts.live_forms import DeployForm
+from apps.prompts.live_forms import DeployForm, WithdrawForm
 from apps.prompts.live_places import Change, LivePlace, change_of, places_of
 from apps.prompts.models import Prompt, Version
 from apps.prompts.views.prompts import prompt_frame
@@ -110,3 +110,35 @@ def _carry_out(request: ProjectRequest, prompt: Prompt, change: Change, reason: 
         _("%(environment)s answers %(version)s, within five seconds everywhere.")
         % {"environment": environment.slug, "version": number},
     )
+
+
+@project_page(role=Role.EDITOR)
+def prompt_withdraw(request: ProjectRequest, project: Project, prompt: str) -> HttpResponse:
+    """Say what it changes that nothing of the prompt is live in an environment any more, then do it."""
+    found = selectors.get_prompt(project, prompt)
+    given = request.POST if request.method == "POST" else request.GET
+    slug = given.get("environment", "")
+    environment = selectors.get_environment(project, slug)
+    form = WithdrawForm(request.POST if request.method == "POST" else None, initial={"environment": slug})
+    if request.method == "POST" and form.is_valid():
+        try:
+            prompts.withdraw(
+                prompt=found,
+                environment=environment,
+                actor=request.actor,
+                now=clock.now(),
+                reason=form.cleaned_data["reason"],
+            )
+        except DomainError as error:
+            show_error(form, error)
+        else:
+            text = _("Nothing of this prompt is live in %(environment)s any more.")
+            messages.success(request, text % {"environment": slug})
+            return redirect("prompt", project=project.slug, prompt=found.name)
+    context = {
+        **prompt_frame(request, project, found, "live"),
+        "form": form,
+        "environment": environment,
+        "live": next((one for one in selectors.live_deployments(found) if one.environment_id == environment.pk), None),
+    }
+    return render(request, "prompts/live_withdraw.html", context, status=422 if form.errors else 200)
