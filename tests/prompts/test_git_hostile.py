@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import subprocess
 import time
@@ -30,6 +31,7 @@ from tests.factories import NOW, actor_of
 from tests.prompts.git_hands import git, publish
 from tests.prompts.git_server import GitServer, served
 
+APPS = Path(__file__).parents[2] / "apps"
 SECRET = "secret-of-the-test-1f0c"
 GOOD = "name: good\ntext: Hello\n"
 
@@ -138,6 +140,21 @@ def test_speaks_no_other_protocol_even_if_asked(tmp_path: Path, canary: Path, pr
     with pytest.raises(GitFailed):
         place.fetch(address, Access(protocols=protocols), {"refs/heads/main": "refs/remote/main"})
     assert not canary.exists()
+
+
+def test_is_started_in_one_place() -> None:
+    starters = {
+        str(path.relative_to(APPS))
+        for path in APPS.rglob("*.py")
+        if re.search(
+            r"^\s*(?:import|from) (?:subprocess|pty)\b|os\.(?:system|popen|exec|spawn)", path.read_text(), re.M
+        )
+    }
+    assert "prompts/git/program.py" in starters
+    others = {path for path in starters if "git" in path and path != "prompts/git/program.py"}
+    assert not others
+    naming = {str(path.relative_to(APPS)) for path in APPS.rglob("*.py") if 'which("git")' in path.read_text()}
+    assert naming == {"prompts/git/program.py"}
 
 
 def test_reads_nobodys_configuration(tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
