@@ -320,7 +320,7 @@ def test_a_fix_that_no_longer_fits_changes_nothing() -> None:
     ids=lambda source: source[:8],
 )  # fmt: skip
 def test_no_text_takes_long(syntax: Syntax, source: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     found = lint(_prompt(("system", source), syntax=syntax))
-    assert time.monotonic() - begun < 10  # at most some 2 s
+    assert time.process_time() - begun < 10  # at most some 2 s
     assert len(found) <= 200

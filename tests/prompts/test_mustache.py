@@ -256,25 +256,25 @@ def test_a_section_over_a_plain_value_has_no_fields() -> None:
 )
 def test_no_source_takes_long(source: str) -> None:
     values = {"a": [{"b": 1}] * 10_000}
-    begun = time.monotonic()
+    begun = time.process_time()
     problems = mustache.check(source)
     mustache.names_used(source)
     mustache.includes(source)
     with contextlib.suppress(TemplateError):
         mustache.render(source, values)
-    assert time.monotonic() - begun < 5  # some 1 s; a quadratic step would take minutes
+    assert time.process_time() - begun < 5  # some 1 s; a quadratic step would take minutes
     assert all(len(problem.sentence) < 300 for problem in problems)
 
 
 def test_sections_repeat_within_bounds() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(TemplateError, match="repeats more than 200,000 parts"):
         mustache.render("{{#a}}" * 8 + "{{/a}}" * 8, {"a": list(range(1, 1000))})
     with pytest.raises(TemplateError, match="larger than 1 MiB"):
         mustache.render("{{#a}}" + "x" * 1000 + "{{/a}}", {"a": [1] * 10_000})
     with pytest.raises(TemplateError, match="larger than 1 MiB"):
         mustache.render("{{#a}}{{b}}{{/a}}", {"a": [1] * 1000, "b": [0] * 10_000})
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_sizes_are_exact() -> None:

@@ -295,11 +295,11 @@ def test_jinja_includes_trim_as_jinja_does(source: str, text: str) -> None:
     ids=lambda source: source[:10],
 )
 def test_finds_tags_of_jinja_in_proportional_time(source: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     found = jinja.tokens(source)
     assert "".join(source[token.start : token.end] for token in found) == source
     expand(source, JINJA, {("a", "1.0.0"): "b"})
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 # --- Showing -------------------------------------------------------------------------------------------------------

@@ -109,9 +109,9 @@ def test_threads_may_begin_together(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_no_text_takes_long(text: str) -> None:
     count("", "gpt-4o")
-    begun = time.monotonic()
+    begun = time.process_time()
     assert 0 < count(text, "gpt-4o").tokens <= 3 * len(text)
-    assert time.monotonic() - begun < 5  # some 0.5 s
+    assert time.process_time() - begun < 5  # some 0.5 s
 
 
 def test_messages_count_what_surrounds_them() -> None:
