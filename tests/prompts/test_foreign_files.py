@@ -327,6 +327,19 @@ def test_variants_and_partials_are_prompts_of_their_own() -> None:
     assert 'The values given to the include {{>style mood="odd"}} were left out' in said(robot)
 
 
+def test_snippets_are_in_the_language_of_those_that_include_them() -> None:
+    files = {
+        "list.prompt": "{{>style}}\n{{#if names}}\nFor:\n{{#each names}}{{this}} {{/each}}\n{{/if}}\n",
+        "_style.prompt": "{{#if mood}}Be {{mood}}.{{/if}}\n",
+        "plain.prompt": "{{>style}} Hello {{name}}\n",
+    }
+    read = reading(files)
+    assert {found.content.syntax for found in read.found} == {Syntax.JINJA}
+    style = next(found for found in read.found if found.name == "style")
+    assert style.content.text == "{% if mood %}Be {{ mood }}.{% endif %}"
+    assert "goes together with one that had to" in said(style)
+
+
 def test_media_history_tools_and_schemas_from_elsewhere() -> None:
     text = """---
 input:
@@ -353,7 +366,7 @@ def test_helpers_nobody_knows_are_kept_and_said() -> None:
     text = "---\nmodel: m\n---\nHello {{#if name}}{{upper name}}{{else}}you{{/if}}!\n"
     found = only({"hi.prompt": text})
     assert found.content.text == "Hello {{#if name}}{{upper name}}{{else}}you{{/if}}!"
-    assert "{{upper name}} in line 1 cannot be said here" in said(found)
+    assert "{{upper name}} in line 4 cannot be said here" in said(found)
     assert rendering.check(found.content.text, Syntax.MUSTACHE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from apps.accounts.models import User
 from apps.projects.models import Project, Scope
 from apps.prompts import selectors
+from apps.prompts.content import Message
 from apps.prompts.files import own
 from apps.prompts.models import Draft, Prompt, Version
+from apps.prompts.templating import rendering
 from tests import factories
 from tests.conftest import Api
 
@@ -157,6 +160,23 @@ def test_snippets_come_before_those_that_include_them(api: Api, project: Project
     assert version.body.messages[0].content == "{{> house-rules@1.0.1}} Hello {{who}}"
     assert version.resolved[0]["content"] == "Stay {{tone}}. Hello {{who}}"
     assert {variable.name for variable in version.body.variables} == {"who", "tone"}
+
+
+def test_a_dotprompt_and_its_partial_are_published_together(api: Api, project: Project) -> None:
+    body = '{{>style mood="odd"}}\n{{#if names}}\nFor:\n{{#each names}}\n- {{this}}\n{{/each}}\n{{/if}}\nBye.\n'
+    head = "---\ninput:\n  schema:\n    names?(array): string\n---\n"
+    partial = "Be {{#if mood}}{{mood}}{{else}}kind{{/if}}.\n"
+    answer = send(api, ("prompts/greet.robot.prompt", head + body), ("prompts/_style.prompt", partial))
+    assert [(item["name"], item["status"]) for item in answer["items"]] == [
+        ("style", "created"),
+        ("greet.robot", "created"),
+    ]
+    version = selectors.get_version(selectors.get_prompt(project, "greet.robot"), "1.0.0")
+    content = replace(version.body, messages=tuple(Message(**one) for one in version.resolved))
+    (shown,) = rendering.render(content, {"names": ["Ann", "Bo"]})
+    assert shown.content == "Be kind.\nFor:\n- Ann\n- Bo\nBye."
+    (shown,) = rendering.render(content, {"mood": "odd"})
+    assert shown.content == "Be odd.\nBye."
 
 
 def test_variables_of_a_jinja_template_are_found(api: Api, project: Project) -> None:

@@ -113,6 +113,12 @@ def test_includes_are_pinned_to_what_is_made_or_here_and_bring_their_variables()
     assert [variable.name for variable in second.found.content.variables] == ["x"]
 
 
+def test_an_include_in_another_language_is_said_before() -> None:
+    talk = found("talk", text_content(f'{{% include "a@{UNPINNED}" %}}', syntax=Syntax.JINJA))
+    _, step = steps(talk, found("a", WITH_X))
+    assert step.problems == ("It includes a, which is no text prompt in jinja.",)
+
+
 @pytest.mark.parametrize("syntax", Syntax)
 def test_an_include_of_what_is_nowhere_can_be_a_draft_only(syntax: Syntax) -> None:
     text = f"{{{{> gone@{UNPINNED}}}}}" if syntax is Syntax.MUSTACHE else f'{{% include "gone@{UNPINNED}" %}}'

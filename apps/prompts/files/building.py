@@ -119,6 +119,7 @@ class Builder:
     def __init__(self, path: str, format: str, *, syntax: Syntax = Syntax.MUSTACHE) -> None:
         self.path, self.format, self.syntax = path, format, syntax
         self.kind = Kind.CHAT
+        self.prefers = Syntax.MUSTACHE
         self.messages: list[Message] = []
         self.variables: dict[str, Variable] = {}
         self.model = ""

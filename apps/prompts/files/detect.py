@@ -28,7 +28,9 @@ from apps.prompts.files.building import Files, json_of, name_from, text_of
 from apps.prompts.files.found import Found, Note, Reading, Refused
 from apps.prompts.files.problems import BadFile
 from apps.prompts.files.records import records
+from apps.prompts.files.templates import unpinned_names
 from apps.prompts.names import good_name
+from apps.prompts.types import Syntax
 
 MAX_FILES = 500
 MAX_EXPORT = 5 * 1024 * 1024
@@ -65,6 +67,7 @@ def read_all(files: Mapping[str, bytes]) -> Reading:
                 continue
             found += read
             used |= {path, *(one for prompt in read for one in prompt.paths)}
+    found = _in_one_language(clean, found)
     for path in sorted(set(clean) - used):
         refused.append(_unread(clean, path))
     return Reading(tuple(found), tuple(refused))
@@ -114,6 +117,20 @@ def _in_order(files: Files) -> list[tuple[Reader, list[str]]]:
         (_export, having(lambda name: name.endswith(EXPORTS) and posixpath.basename(name) != semantic_kernel.CONFIG)),
         (_plain, having(lambda name: name.endswith(plain_files) and not NOT_PROMPTS.match(posixpath.basename(name)))),
     ]
+
+
+def _in_one_language(files: Files, found: list[Found]) -> list[Found]:
+    """Where a dotprompt had to become Jinja, those that share snippets with each other do, too: both sides need it."""
+    includes = {
+        one.paths: {name for message in one.content.messages for name in unpinned_names(message.content)}
+        for one in found
+        if one.format == dotprompt.NAME
+    }
+    shared = set().union(*includes.values())
+    ours = [one for one in found if one.paths in includes and (one.name in shared or includes[one.paths])]
+    if {one.content.syntax for one in ours} != {Syntax.MUSTACHE, Syntax.JINJA}:
+        return found
+    return [dotprompt.read(files, one.paths[0], prefers=Syntax.JINJA) if one in ours else one for one in found]
 
 
 def _one(read: Callable[[Files, str], Found]) -> Reader:

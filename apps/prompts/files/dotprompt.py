@@ -13,8 +13,9 @@ from apps.prompts.files.building import Builder, Files, name_from, text_of, vari
 from apps.prompts.files.found import Found
 from apps.prompts.files.handlebars import Block, Node, Tag
 from apps.prompts.files.problems import BadFile
-from apps.prompts.types import VariableType
+from apps.prompts.types import Syntax, VariableType
 
+NAME = "dotprompt"
 KNOWN = frozenset(
     {"model", "config", "input", "output", "tools", "name", "variant", "version", "description", "metadata"}
 )
@@ -23,11 +24,12 @@ ROLE = re.compile(r"\{\{~?\s*role\b")
 Json = Any
 
 
-def read(files: Files, path: str) -> Found:
-    """The prompt in this file. Raises BadFile."""
+def read(files: Files, path: str, *, prefers: Syntax = Syntax.MUSTACHE) -> Found:
+    """The prompt in this file, in the preferred language where that can say it. Raises BadFile."""
     parts = front_matter.split(text_of(files, path))
     told = yaml_text.plain(parts.head)
-    build = Builder(path, "dotprompt")
+    build = Builder(path, NAME)
+    build.prefers = prefers
     _input(told.get("input"), build)
     _output(told.get("output"), build)
     build.model = str(told.get("model") or "")
@@ -113,19 +115,20 @@ def _output(given: Json, build: Builder) -> None:
 def _body(body: str, first_line: int, path: str, build: Builder) -> None:
     folder = posixpath.dirname(name_from(path, ".prompt"))
     try:
-        nodes = handlebars.parse(body)
+        nodes = handlebars.parse(body, first_line)
     except handlebars.Unreadable as error:
         build.note(f"{error} The text was kept as it stands; mend it before you publish.")
         build.text(body.strip("\n"))
         return
-    _replace(nodes, folder, first_line, build)
+    _replace(nodes, folder, build)
     groups, sources = _by_role(nodes, body)
     for name, one in list(build.variables.items()):
         if one.type is VariableType.TEXT and name in set().union(*(handlebars.lists_in(group) for _, group in groups)):
             build.declare(name, VariableType.LIST)
     build.syntax, texts = handlebars.translated_all([group for _, group in groups if group != []], sources, build)
     if len(groups) == 1 and groups[0][0] == "" and groups[0][1]:
-        text = texts[0].strip("\n") + ("\n" if is_partial(path) else "")
+        # An include alone on its line takes the line's end with it in Mustache, and leaves it in Jinja.
+        text = texts[0].strip("\n") + ("\n" if is_partial(path) and build.syntax is Syntax.MUSTACHE else "")
         build.text(text)
         return
     remaining = iter(texts)
@@ -157,16 +160,16 @@ def _has_text(group: list[Node]) -> bool:
     return any(not isinstance(node, str) or node.strip() for node in group)
 
 
-def _replace(nodes: list[Node], folder: str, first_line: int, build: Builder) -> None:
+def _replace(nodes: list[Node], folder: str, build: Builder) -> None:
     """Media become their address, partials the prompts that stand for them."""
     for index, node in enumerate(nodes):
         if isinstance(node, Block):
-            _replace(node.body, folder, first_line, build)
-            _replace(node.otherwise, folder, first_line, build)
+            _replace(node.body, folder, build)
+            _replace(node.otherwise, folder, build)
             continue
         if not isinstance(node, Tag):
             continue
-        line = first_line + node.line - 1
+        line = node.line
         if node.kind == "partial":
             if node.args:
                 build.note(

@@ -24,6 +24,7 @@ BLOCKS = frozenset({"if", "unless", "each", "with", "ifEquals", "unlessEquals"})
 LINE_END = re.compile(r"[ \t]*(?:\n|\Z)")
 SPACES = re.compile(r"\s*")
 QUIET = frozenset({"else", "role", "history", "section"})
+TOGETHER = "it goes together with one that had to"
 AFTER_ALONE = "\ue001"
 MAX_NESTING = 24
 
@@ -77,9 +78,9 @@ class Unreadable(Exception):
     """The tags do not fit together; the text says how."""
 
 
-def parse(text: str) -> list[Node]:
-    """The text as a tree. Raises Unreadable for blocks that do not close."""
-    reading = _Reading(list(_pieces(text)))
+def parse(text: str, first_line: int = 1) -> list[Node]:
+    """The text, which begins on this line of its file, as a tree. Raises Unreadable for blocks that do not close."""
+    reading = _Reading(list(_pieces(text, first_line)))
     nodes, end = reading.nodes(0)
     if end is not None:
         raise Unreadable(f"{end.source} in line {end.line} closes nothing that is open.")
@@ -130,10 +131,9 @@ class _Reading:
         return block
 
 
-def _pieces(text: str) -> Iterator[str | Piece]:
+def _pieces(text: str, line: int) -> Iterator[str | Piece]:
     """Text and tags. The lines on which a block's tag is alone are taken away."""
     at = line_start = counted = 0
-    line = 1
     for match in TAG.finditer(text):
         left, inside, right = match.groups()
         inside = inside.strip("{}").strip() if inside.startswith("{") else inside.strip()
@@ -212,6 +212,8 @@ def translated_all(groups: list[list[Node]], sources: list[str], build: Builder)
     declare(groups, build)
     lists = {name for name, one in build.variables.items() if one.type is VariableType.LIST}
     try:
+        if build.prefers is Syntax.JINJA:
+            raise CannotSay(TOGETHER)
         if any("{{" in node for group in groups for node in group if isinstance(node, str)):
             raise CannotSay("two braces as text")
         return Syntax.MUSTACHE, [_mustache(group, lists) for group in groups]
@@ -222,7 +224,8 @@ def translated_all(groups: list[list[Node]], sources: list[str], build: Builder)
     except CannotSay as error:
         build.note(f"{error} cannot be said here; the text was kept as it stands. Change it before you publish.")
         return Syntax.MUSTACHE, sources
-    build.note(f"It became a Jinja prompt, since Mustache cannot say {reason}.")
+    why = reason if reason is TOGETHER else f"Mustache cannot say {reason}"
+    build.note(f"It became a Jinja prompt, since {why}.")
     return Syntax.JINJA, texts
 
 

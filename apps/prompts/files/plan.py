@@ -15,7 +15,7 @@ from apps.prompts.content import Content, Variable, content_hash
 from apps.prompts.files import templates
 from apps.prompts.files.found import Found, Reading, Refused
 from apps.prompts.semver import Number
-from apps.prompts.types import Bump
+from apps.prompts.types import Bump, Kind
 
 OWN = "Prompt file"
 """The format whose version number is meant for us."""
@@ -199,6 +199,8 @@ def _pinned(found: Found, here: Mapping[str, Known]) -> tuple[Found, list[str]]:
         if latest is None:
             missing.append(f"It includes {name}, which is not here. Import it as well, or take the include out.")
         if one is not None and one.content is not None:
+            if (one.content.kind, one.content.syntax) != (Kind.TEXT, content.syntax):
+                missing.append(f"It includes {name}, which is no text prompt in {content.syntax.value}.")
             content = replace(content, variables=_with(content.variables, one.content.variables))
         version = "" if latest is None else str(latest)
         messages = tuple(
