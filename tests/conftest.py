@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from hypothesis import HealthCheck, settings
 
 from apps.accounts.models import User
 from apps.projects import authentication
@@ -20,6 +21,10 @@ from apps.providers.selectors import price_book
 from tests import factories
 
 pytest_plugins = ["tests.embedded", "tests.fakes.fixtures"]
+
+# How long an example takes says how busy the machine is, and nothing of the product.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
