@@ -1,7 +1,7 @@
 """Files that were uploaded and are not confirmed yet."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import django.db.models.deletion
 from django.conf import settings
@@ -14,7 +14,7 @@ import apps.core.clock
 class Migration(migrations.Migration):
     """The table of uploads."""
 
-    dependencies: ClassVar[list[object]] = [
+    dependencies: ClassVar[list[Any]] = [
         ("prompts", "0002_versions_do_not_change"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
