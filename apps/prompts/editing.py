@@ -330,7 +330,11 @@ def changed(typed: Typed, action: str) -> Typed:
         del variables[at]
     elif verb == "declare":
         known = {one.name for one in variables}
-        variables += [TypedVariable(name) for name in target.split(",") if name and name not in known]
+        threads = {one.content.strip() for one in messages if one.role == "placeholder"}
+        for name in dict.fromkeys(target.split(",")):
+            if name and name not in known:
+                kind = VariableType.MESSAGES if name in threads else VariableType.TEXT
+                variables.append(TypedVariable(name, kind.value))
     elif verb == "kind":
         return _of_kind(typed, target)
     return replace(typed, messages=tuple(messages), variables=tuple(variables))

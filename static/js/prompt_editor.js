@@ -7,11 +7,14 @@
   const PREVIEW_LONG_AFTER_MS = 1500; // a text of 240 KiB takes the server a second
   const LONG = 40_000;
   const RETRY_MS = 5000;
+  const SIGNED_OUT = "Not saved: you are signed out. Sign in in another window; this one then saves by itself.";
 
   const form = document.querySelector("form[data-editor]");
   if (!form) return;
   const preview = document.querySelector("[data-preview]");
-  let dirty = false; // something was typed that no answer has confirmed
+  let typed = 0; // counts changes
+  let sent = 0; // how many of them are on their way
+  let saved = 0; // how many of them an answer has confirmed
   let conflicted = document.querySelector("#draft-conflict .conflict") !== null;
   let leaving = false;
   let saving = false; // an answer is on its way
@@ -30,13 +33,13 @@
   function save() {
     clearTimeout(saveTimer);
     if (conflicted) return;
-    dirty = false;
+    sent = typed;
     say("Saving…");
     htmx.trigger(form, "save");
   }
 
   function changed() {
-    dirty = true;
+    typed += 1;
     clearTimeout(saveTimer);
     clearTimeout(previewTimer);
     if (!conflicted) saveTimer = setTimeout(save, SAVE_AFTER_MS);
@@ -82,21 +85,42 @@
     if (event.detail.requestConfig?.elt !== form) return;
     conflicted = document.querySelector("#draft-conflict .conflict") !== null;
     if (event.detail.xhr.status === 200) {
+      saved = sent;
       const copy = document.querySelector("[data-revision-copy]");
       copy.value = form.elements.revision.value;
     }
     showProblems();
-    if (event.detail.xhr.status !== 200) dirty = true;
     if (conflicted) document.getElementById("draft-conflict").scrollIntoView({ block: "center" });
   });
 
   function failed(event) {
     if (event.detail.requestConfig?.elt !== form) return;
-    dirty = true;
-    const reason = event.detail.xhr?.status ? `the server refused it (${event.detail.xhr.status})` : "no connection";
+    const status = event.detail.xhr?.status;
+    const reason = status ? `the server refused it (${status})` : "no connection";
     say(`Not saved: ${reason}. What you typed is still here.`, "status is-fail");
+    if (status === 403) freshToken();
     saveTimer = setTimeout(save, RETRY_MS);
   }
+
+  // Signed out meanwhile, the page stays, and saves once somebody has signed in in another window.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (!event.detail.xhr.getResponseHeader("HX-Redirect")) return;
+    event.preventDefault();
+    say(SIGNED_OUT, "status is-fail");
+    if (event.detail.elt === form) saveTimer = setTimeout(save, RETRY_MS);
+  });
+
+  async function freshToken() {
+    const answer = await fetch(location.pathname).catch(() => null);
+    if (answer?.redirected) say(SIGNED_OUT, "status is-fail");
+    if (!answer?.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector("[name=csrfmiddlewaretoken]")?.value;
+    if (!token) return;
+    for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
+    document.body.setAttribute("hx-headers", JSON.stringify({ "X-CSRFToken": token }));
+  }
+
   document.addEventListener("htmx:sendError", failed);
   document.addEventListener("htmx:responseError", failed);
 
@@ -165,9 +189,9 @@
   if (form.hasAttribute("data-unsaved")) addEventListener("load", changed);
 
   addEventListener("beforeunload", (event) => {
-    if (dirty && !leaving) event.preventDefault();
+    if (typed !== saved && !leaving) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden && dirty) save();
+    if (document.hidden && typed !== saved) save();
   });
 })();

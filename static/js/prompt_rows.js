@@ -33,11 +33,16 @@
   function declare(names) {
     const list = rowsOf("variables");
     const known = new Set([...list.querySelectorAll("[name=variable_name]")].map((field) => field.value.trim()));
+    const places = [...rowsOf("messages").querySelectorAll("[name=message_role]")];
+    const isThread = (role) => role.value === "placeholder";
+    const textOf = (role) => role.closest("[data-row]").querySelector("[name=message_content]").value.trim();
+    const threads = new Set(places.filter(isThread).map(textOf));
     let first;
     for (const name of names) {
       if (known.has(name)) continue;
       const row = add("variables");
       row.querySelector("[name=variable_name]").value = name;
+      if (threads.has(name)) row.querySelector("[name=variable_type]").value = "messages";
       first ??= row;
     }
     changed();

@@ -397,6 +397,34 @@ def test_takes_as_many_rows_as_a_prompt_may_have(alice_client: Client, prompt: P
     assert (response.status_code, "One too many." in response.content.decode()) == (422, True)
 
 
+def test_declares_a_placeholder_as_messages(alice_client: Client, prompt: Prompt) -> None:
+    typed = Typed(messages=(TypedMessage("placeholder", "history"), TypedMessage("user", "{{who}}")))
+    response = alice_client.post(f"{URL}edit", form_of(typed, do="declare:history,who"))
+    assert [(one.name, one.type) for one in response.context["typed"].variables] == [
+        ("history", "messages"),
+        ("who", "text"),
+    ]
+
+
+def test_keeps_the_note_of_a_draft_and_says_which_text_it_shows(
+    alice_client: Client, alice: User, prompt: Prompt
+) -> None:
+    prompts.save_draft(
+        prompt=prompt,
+        author=alice,
+        content=text_content("From the playground."),
+        revision=None,
+        base=None,
+        now=factories.NOW,
+        note="Tried with four models",
+    )
+    page = alice_client.get(f"{URL}edit", {"from": "1.0.0"})
+    assert "You have a draft already" in page.content.decode()
+    assert page.context["typed"].messages[0].content == "From the playground."
+    alice_client.post(f"{URL}edit", a_form("Changed.", revision="1", base="", note=page.context["sheet"].note))
+    assert (Draft.objects.get().note, Draft.objects.get().revision) == ("Tried with four models", 2)
+
+
 @pytest.mark.parametrize("path", ["edit", "draft", "preview", "publish", "settings"])
 def test_lets_only_editors_in(bob_client: Client, charlie_client: Client, prompt: Prompt, path: str) -> None:
     assert bob_client.post(f"{URL}{path}", a_form("x")).status_code == 403

@@ -48,6 +48,8 @@ class Sheet:
     clashes: tuple[str, ...] = ()
     is_unsaved: bool = False
     """True for a text that a button changed and nobody has saved."""
+    note: str = ""
+    """What was noted with the draft elsewhere, for the page that publishes it."""
     source: str = ""
     """Where the text comes from when it is nobody's draft yet, in words."""
 
@@ -86,7 +88,7 @@ def prompt_edit(request: ProjectRequest, project: Project, prompt: str) -> HttpR
 
 
 def _with(sheet: Sheet, **changes: Any) -> Sheet:
-    kept = {name: getattr(sheet, name) for name in ("typed", "revision", "base", "aside")}
+    kept = {name: getattr(sheet, name) for name in ("typed", "revision", "base", "aside", "note")}
     return Sheet(**{**kept, **changes})
 
 
@@ -109,7 +111,9 @@ def _opened(request: ProjectRequest, prompt: Prompt, around: Around) -> Sheet:
     """The person's draft; or else what the address names, the newest version, or nothing yet."""
     draft, latest = around.own(request.user), around.latest
     if draft is not None:
-        return _of_draft(draft)
+        wanted = request.GET.get("from") or request.GET.get("take")
+        source = _("You have a draft already, and this is it. Throw it away to begin with the other text.")
+        return _of_draft(draft, source=source if wanted else "")
     base = "" if latest is None else str(latest.number)
     content, source = _start(request, prompt, latest)
     return Sheet(editing.typed_from_content(content), None, base, source=source)
@@ -118,7 +122,7 @@ def _opened(request: ProjectRequest, prompt: Prompt, around: Around) -> Sheet:
 def _of_draft(draft: Draft, **more: Any) -> Sheet:
     base = "" if draft.base is None else str(draft.base.number)
     typed = editing.typed_from_content(draft.body)
-    return Sheet(typed, draft.revision, base, saved_at=draft.updated_at, **more)
+    return Sheet(typed, draft.revision, base, saved_at=draft.updated_at, note=draft.note, **more)
 
 
 def _start(request: ProjectRequest, prompt: Prompt, latest: Version | None) -> tuple[Content, str]:
@@ -152,7 +156,8 @@ def _sent(request: ProjectRequest) -> Sheet:
     aside = editing.from_json(data["aside"]) if data.get("aside") else None
     typed = editing.typed_from_form(dict(data.lists()))
     known = int(revision) if revision.isdecimal() and len(revision) < 10 else None
-    return Sheet(typed, known, data.get("base", "")[:32], aside=aside)
+    note = data.get("note", "").replace("\x00", "")
+    return Sheet(typed, known, data.get("base", "")[:32], aside=aside, note=note)
 
 
 # --- Saving -------------------------------------------------------------------------------------------------
@@ -167,7 +172,13 @@ def _stored(request: ProjectRequest, prompt: Prompt, sheet: Sheet, revision: int
     base = None if not sheet.base else selectors.get_version(prompt, sheet.base)
     try:
         return prompts.save_draft(
-            prompt=prompt, author=request.user, content=content, revision=revision, base=base, now=clock.now()
+            prompt=prompt,
+            author=request.user,
+            content=content,
+            revision=revision,
+            base=base,
+            note=sheet.note,
+            now=clock.now(),
         )
     except prompts.DraftConflict as conflict:
         if editing.same_content(conflict.draft.body, content):
