@@ -397,6 +397,8 @@ def run(options: argparse.Namespace, out: IO[str], complaints: IO[str]) -> int:
         elif not root.is_dir():
             raise CannotSay(f"There is no folder {root}. Give --dir, or pull first.")
         folder = Folder(root)
+        if folder.lock.files and folder.lock.url != project.url:
+            raise CannotSay(f"These files belong to {folder.lock.url}. Give that --url, or delete {root / LOCK} first.")
         if options.verb == "pull":
             lines, code = pull(folder, project, force=options.force)
         elif options.verb == "push":

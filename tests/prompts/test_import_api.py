@@ -186,6 +186,11 @@ def test_variables_of_a_jinja_template_are_found(api: Api, project: Project) -> 
     assert {variable.name for variable in version.body.variables} == {"answer", "rules"}
 
 
+def test_the_first_version_keeps_the_number_it_had(api: Api) -> None:
+    item = one(send(api, ("x.yaml", "name: acme/sum\nversion: v0.1.1\nprompt_text: |\n  Sum up {text}\n")))
+    assert (item["name"], item["version"], item["status"]) == ("acme/sum", "0.1.1", "created")
+
+
 def test_drafts_in_place_of_versions(api: Api) -> None:
     item = one(send(api, ("c.prompt.yaml", "name: c\ntext: |\n  {{#if x}}\n"), mode="drafts"))
     assert (item["status"], item["version"]) == ("drafted", None)

@@ -123,6 +123,13 @@ def test_asks_for_a_file_and_refuses_too_many(alice: User, project: Project) -> 
     assert client.post(address(project), {"uploads": files}).status_code == 302
 
 
+def test_the_newest_uploads_are_kept(alice: User, project: Project) -> None:
+    urls = [upload(alice, project, ("a.txt", f"Number {number}")) for number in range(imports.MOST_UPLOADS + 2)]
+    assert ImportJob.objects.count() == imports.MOST_UPLOADS
+    assert page_client(alice).get(urls[0]).status_code == 404
+    assert page_client(alice).get(urls[-1]).status_code == 200
+
+
 def test_an_upload_belongs_to_who_made_it_and_goes_after_a_day(alice: User, project: Project, bob: User) -> None:
     url = upload(alice, project, ("answer.prompt.yaml", GOOD))
     editor = factories.make_member(project, role=Role.EDITOR).user

@@ -246,6 +246,16 @@ def test_says_why_it_could_not_tell(
     assert words in capsys.readouterr().err
 
 
+def test_files_of_one_address_are_not_sent_to_another(run: Run, folder: Path) -> None:
+    file_of(folder)
+    run("push")
+    lock = folder / cli.LOCK
+    lock.write_text(lock.read_text().replace('"url": "http', '"url": "https'))
+    before = (folder / "greet.prompt.yaml").read_text()
+    assert run("pull") == (2, {})
+    assert (folder / "greet.prompt.yaml").read_text() == before
+
+
 def test_a_copy_of_the_one_file_runs_without_the_product(run: Run, folder: Path, tmp_path: Path) -> None:
     """The command line needs nothing but Python; `-S` leaves out everything that is installed."""
     copy = tmp_path / "prodworthy_prompts.py"

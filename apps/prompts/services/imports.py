@@ -30,6 +30,9 @@ from apps.prompts.services.publishing import publish
 from apps.prompts.templating import rendering
 from apps.prompts.types import Origin
 
+MOST_UPLOADS = 10
+"""Uploads of one person in a project that are kept at once."""
+
 
 class Mode(StrEnum):
     """What is made of the files: versions, or drafts that a person publishes."""
@@ -107,10 +110,12 @@ def _faults(content: Content) -> list[str]:
 
 @transaction.atomic
 def keep_upload(*, project: Project, author: User, files: Mapping[str, bytes], now: datetime) -> ImportJob:
-    """Keep the files until they are confirmed, for a day."""
+    """Keep the files until they are confirmed, for a day. Of one person's uploads the newest few are kept."""
     told = [
         {"path": path[:300].replace("\x00", ""), "data": base64.b64encode(raw).decode()} for path, raw in files.items()
     ]
+    mine = ImportJob.objects.filter(project=project, author=author).order_by("-created_at", "-pk")
+    ImportJob.objects.filter(pk__in=list(mine.values_list("pk", flat=True)[MOST_UPLOADS - 1 :])).delete()
     return ImportJob.objects.create(project=project, author=author, files=told, created_at=now)
 
 
