@@ -153,8 +153,8 @@ def test_serves_nothing_of_another_database(project: Project, alice: User) -> No
     before = refs(project)
     HistoryStep.objects.filter(message__startswith="b ").update(text="name: b\nversion: 1.0.0\ntext: Restored\n")
     after = refs(project)
-    assert after["refs/tags/a@1.0.0"] == before["refs/tags/a@1.0.0"]
-    assert after["refs/tags/b@1.0.0"] != before["refs/tags/b@1.0.0"]
+    assert after["tags/a@1.0.0"] == before["tags/a@1.0.0"]
+    assert after["tags/b@1.0.0"] != before["tags/b@1.0.0"]
     assert "Restored" in git("show", "main:b.prompt.yaml", cwd=git_local.updated(project).directory)
     HistoryStep.objects.filter(message__startswith="b ").delete()
     assert refs(project) == before, "recorded again as it was published"

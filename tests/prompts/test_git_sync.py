@@ -524,6 +524,28 @@ def test_sends_only_the_newest_of_what_waits(project: Project, alice: User, serv
     }
 
 
+def test_takes_over_words_about_a_prompt(project: Project, alice: User, server: GitServer) -> None:
+    told = "name: a\ndescription: {}\ntags: [{}]\nversion: 1.0.0\ntext: Hello\n"
+    server.write({"a.prompt.yaml": told.format("First", "x")}, "Begin")
+    connect(project, alice, server, edits="versions")
+    good_look(project)
+    prompt = Prompt.objects.get()
+    assert (prompt.description, prompt.tags) == ("First", ["x"])
+    server.write({"a.prompt.yaml": told.format("Second", "x, y")}, "Describe")
+    good_look(project, 61)
+    prompt.refresh_from_db()
+    assert (prompt.description, prompt.tags) == ("Second", ["x", "y"])
+    assert Version.objects.count() == 1
+
+    prompts.change_prompt(
+        prompt=prompt, actor=actor_of(alice), now=NOW, description="Ours", tags=["ours"], keeps_owner=True
+    )
+    server.write({"a.prompt.yaml": told.format("Theirs", "theirs")}, "Both")
+    good_look(project, 62)
+    prompt.refresh_from_db()
+    assert (prompt.description, prompt.tags) == ("Ours", ["ours"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_has_one_effect_when_two_workers_begin_at_once(project: Project, alice: User, server: GitServer) -> None:
     server.write({"a.prompt.yaml": "name: a\ntext: Hello\n"}, "Begin")

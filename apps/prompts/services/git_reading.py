@@ -138,6 +138,7 @@ def store(held: Held, commit: str, entries: Sequence[Entry], seen: Sequence[Seen
     """Write down what the branch has: changed files, and which are gone."""
     with held.writing() as remote:
         present = {entry.path for entry in entries}
+        before = dict(GitFile.objects.filter(remote=remote).values_list("path", "text"))
         for one in seen:
             _store_file(remote, one, now)
         gone = GitFile.objects.filter(remote=remote, gone_at=None).exclude(path__in=present)
@@ -145,6 +146,9 @@ def store(held: Held, commit: str, entries: Sequence[Entry], seen: Sequence[Seen
             note(remote, f"{path} is gone from {remote.branch}.", now=now)
         gone.update(gone_at=now)
         _assign(remote)
+        if remote.edits == GitRemote.Edits.VERSIONS:
+            for one in seen:
+                _describe(held, one, before.get(one.entry.path, ""), now)
         GitRemote.objects.filter(pk=remote.pk).update(seen_commit=commit)
 
 
@@ -165,6 +169,34 @@ def _store_file(remote: GitRemote, seen: Seen, now: datetime) -> None:
     if told is not None:
         values |= {"name": told.name, "number": told.version, "content_hash": content_hash(told.content)}
     GitFile.objects.update_or_create(remote=remote, path=seen.entry.path, defaults=values)
+
+
+def _describe(held: Held, seen: Seen, before: str, now: datetime) -> None:
+    """Take over the description and tags that git changed, unless they were changed here as well."""
+    file = GitFile.objects.select_related("prompt").get(remote=held.remote, path=seen.entry.path)
+    if seen.told is None or file.prompt is None or not before:
+        return
+    try:
+        was = own.read(before, default_name=seen.told.name)
+    except BadFile:
+        return
+    told, ours = (seen.told.description, seen.told.tags), (file.prompt.description, tuple(file.prompt.tags))
+    if told == (was.description, was.tags) or ours != (was.description, was.tags):
+        return
+    try:
+        with transaction.atomic():
+            change_prompt(
+                prompt=file.prompt,
+                actor=held.actor,
+                now=now,
+                description=seen.told.description,
+                tags=seen.told.tags,
+                keeps_owner=True,
+            )
+    except DomainError as error:
+        note(held.remote, f"{file.path}: {_sentences(error)}", now=now, is_trouble=True)
+    else:
+        note(held.remote, f"{file.prompt.name} is described as in git now.", now=now)
 
 
 # --- Which file is of which prompt
@@ -338,10 +370,6 @@ def _published(held: Held, prompt: Prompt, file: GitFile, told: PromptFile, now:
         commit_id=file.commit,
         source_text=file.text,
     )
-    if (told.description, told.tags) != (prompt.description, tuple(prompt.tags)):
-        change_prompt(
-            prompt=prompt, actor=held.actor, now=now, description=told.description, tags=told.tags, keeps_owner=True
-        )
     GitFile.objects.filter(pk=file.pk).update(prompt=prompt, agreed=version, taken_hash=file.content_hash, refusal="")
     return version
 
