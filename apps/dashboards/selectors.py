@@ -232,8 +232,8 @@ TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Place(NamedTuple):
-    """Something the palette found. `kind` is trace, feature, prompt or project; `key` is what its address is made of, and
-    `at` a time within a trace.
+    """Something the palette found. `kind` is trace, feature, prompt or project; `key` is what its address is made of,
+    and `at` a time within a trace.
     """
 
     kind: str

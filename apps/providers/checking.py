@@ -24,7 +24,7 @@ class Checked:
 
 
 def check(target: Target, *, is_embedding: bool = False) -> Checked:
-    """Call the model once, from a thread, for twenty seconds at most. Costs a few tokens; a refusal is an answer too."""
+    """Call the model once, from a thread, for 20 seconds at most. Costs a few tokens; a refusal is an answer, too."""
     limits = replace(
         target.limits,
         first_byte_seconds=min(target.limits.first_byte_seconds, LIMITS_SECONDS),
