@@ -278,3 +278,14 @@ def test_marks_a_message_that_names_a_placeholder(alice_client: Client, project:
     assert body.messages == (Message("placeholder", "history"),)
     publish(prompt, body)
     assert "Here stand the messages of the variable" in alice_client.get(PAGE).content.decode()
+
+
+def test_is_found_from_the_palette(
+    alice_client: Client, charlie_client: Client, project: Project, other_project: Project, prompt: Prompt
+) -> None:
+    def found(client: Client, slug: str, words: str) -> str:
+        return client.get(f"/p/{slug}/palette", {"q": words}, headers={"HX-Request": "true"}).content.decode()
+
+    assert f'href="{PAGE}"' in found(alice_client, project.slug, "ANSW sup")
+    assert "support/answer" not in found(alice_client, project.slug, "nothing")
+    assert "support/answer" not in found(charlie_client, other_project.slug, "answer")
