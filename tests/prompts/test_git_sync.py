@@ -633,6 +633,15 @@ def test_does_not_overwrite_a_branch_of_that_name(project: Project, alice: User,
     assert "nothing is overwritten" in remote.last_error
     assert server.heads()["prodworthy/a-1.0.0"] == theirs
 
+    publish(project, alice, "b", "Say good day.", minutes=60)
+    server.pull()
+    server.write({"c.prompt.yaml": "name: c\ntext: Hello\n"}, "Another one")
+    for minutes in range(61, 70):
+        remote = look(project, minutes)
+    assert "prodworthy/b-1.0.0" in server.heads(), "one refusal does not hold others up"
+    assert Draft.objects.get().prompt.name == "c"
+    assert remote.due_at - (NOW + timedelta(minutes=69)) <= timedelta(minutes=5)
+
 
 def test_loses_nothing_with_its_directory(project: Project, alice: User, server: GitServer) -> None:
     server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from apps.prompts.files import own
 from apps.prompts.git import importing, requests
+from apps.prompts.git.failures import GitFailed
 from apps.prompts.git.importing import NewCommit
 from apps.prompts.git.program import Access
 from apps.prompts.git.repository import NotAccepted, Repository
@@ -31,6 +32,12 @@ THEIRS = "refs/remote/prodworthy/"
 """Where they are kept here."""
 TOGETHER = 5
 """More prompts than this at once go on one branch together."""
+
+
+class NotSent(GitFailed):
+    """Everything was fetched, and something could not be sent. The text says what."""
+
+    code = "git_not_sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +86,24 @@ class Parcel:
 def push_all(
     held: Held, repository: Repository, access: Access, *, has_branch: bool, heads: dict[str, str], now: datetime
 ) -> bool:
-    """Send everything that is due; whether the main branch was changed by it. Raises GitFailed and its kin."""
+    """Send everything that is due; whether the main branch was changed by it.
+
+    What cannot be sent does not hold the rest up; raises NotSent for the first of it at the end.
+    """
     parcels = _packed(held, now=now)
     is_direct = held.remote.publishing == GitRemote.Publishing.DIRECT or not has_branch
     onto_main = [parcel for parcel in parcels if is_direct and (not parcel.push.is_asked or not has_branch)]
-    if onto_main:
-        _send(held, repository, access, held.remote.branch, onto_main, heads, now)
     branches: dict[str, list[Parcel]] = defaultdict(list)
     for parcel in parcels:
-        if parcel not in onto_main:
-            branches[parcel.push.branch].append(parcel)
+        branches[held.remote.branch if parcel in onto_main else parcel.push.branch].append(parcel)
+    refused: list[GitFailed] = []
     for branch, together in branches.items():
-        _send(held, repository, access, branch, together, heads, now)
+        try:
+            _send(held, repository, access, branch, together, heads, now)
+        except GitFailed as error:
+            refused.append(error)
+    if refused:
+        raise NotSent(refused[0].text)
     return bool(onto_main)
 
 

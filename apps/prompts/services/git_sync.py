@@ -25,7 +25,7 @@ from apps.prompts.models import GitRemote
 from apps.prompts.selectors.git import in_git
 from apps.prompts.services import git_reading
 from apps.prompts.services.git_local import directory, locked
-from apps.prompts.services.git_pushing import OURS, THEIRS, push_all
+from apps.prompts.services.git_pushing import OURS, THEIRS, NotSent, push_all
 from apps.prompts.services.git_reading import MAIN, Held, LostLease
 from apps.prompts.services.git_remotes import note
 
@@ -35,6 +35,8 @@ LEASE = timedelta(minutes=6)
 """Longer than a task may run at all."""
 EVERY = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
+AFTER_REFUSAL = timedelta(minutes=5)
+"""How long a branch that was refused waits at most."""
 FORGET_COPY_AFTER = 3
 """After so many failures in a row our copy of the repository is made anew: it might be the reason."""
 
@@ -90,7 +92,7 @@ def _work(held: Held, now: datetime) -> None:
     program.require_recent()
     url = remotes.split(remote.url)
     repository = Repository.made(directory() / f"remote-{remote.uuid}")
-    if remote.failures and remote.failures % FORGET_COPY_AFTER == 0:
+    if remote.failures and remote.failures % FORGET_COPY_AFTER == 0 and remote.failed_at != remote.fetched_at:
         repository.remove()
         repository = Repository.made(repository.directory)
     known_hosts = remotes.known_hosts_file(url.host, remote.host_keys.splitlines())
@@ -169,10 +171,13 @@ def _note_success(held: Held, now: datetime) -> None:
 
 def _note_failure(held: Held, error: DomainError, now: datetime) -> None:
     remote = held.remote
+    rows = GitRemote.objects.filter(pk=remote.pk, lease=held.lease)
     wait = min(LONGEST_WAIT, EVERY * 2 ** min(remote.failures, 10))
-    changed = GitRemote.objects.filter(pk=remote.pk, lease=held.lease).update(
-        failures=remote.failures + 1, last_error=error.text[:600], failed_at=now, due_at=now + wait
-    )
+    if isinstance(error, NotSent):
+        # The server answers: what others do there is still looked for.
+        rows.update(fetched_at=now)
+        wait = min(wait, AFTER_REFUSAL)
+    changed = rows.update(failures=remote.failures + 1, last_error=error.text[:600], failed_at=now, due_at=now + wait)
     if changed and remote.last_error != error.text[:600]:
         note(remote, error.text, now=now, is_trouble=True)
     log.warning("git of project %s failed: %s", remote.project_id, error.code)
