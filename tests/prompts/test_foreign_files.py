@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from apps.prompts.content import Message, Variable
-from apps.prompts.files import detect, handlebars, own, picoschema
+from apps.prompts.files import detect, guessing, handlebars, own, picoschema
 from apps.prompts.files.building import Builder
 from apps.prompts.files.found import Found, Reading
 from apps.prompts.files.templates import UNPINNED
@@ -595,6 +595,29 @@ def test_templates_without_settings() -> None:
     )
     note = only({"note.txt": "Say {{word}}."})
     assert note.content.variables == (Variable("word"),)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "types"),
+    [
+        (Syntax.MUSTACHE, "{{x}}", "x text"),
+        (Syntax.MUSTACHE, "{{#x}}so {{x}}{{/x}}", "x text?"),
+        (Syntax.MUSTACHE, "{{#x}}- {{.}}{{/x}}", "x list?"),
+        (Syntax.MUSTACHE, "{{#x}}- {{title}}{{/x}}", "x list?"),
+        (Syntax.MUSTACHE, "{{#x}}yes{{/x}}{{^x}}no{{/x}}", "x boolean?"),
+        (Syntax.MUSTACHE, "{{x.name}}", "x object"),
+        (Syntax.JINJA, "{{ x }}", "x text"),
+        (Syntax.JINJA, "{% for one in x %}{{ one }}{% endfor %}", "x list"),
+        (Syntax.JINJA, "{% if x %}{% for a, b in x %}{{ a }}{% endfor %}{% endif %}", "x list?"),
+        (Syntax.JINJA, "{% if x %}yes{% endif %}", "x boolean?"),
+        (Syntax.JINJA, "{% if x %}{{ x }}{% endif %}", "x text?"),
+        (Syntax.JINJA, "{{ x.name }} {{ x['b'] }}", "x object"),
+        (Syntax.JINJA, "{{ x | default('a') }}", "x text?"),
+    ],
+)
+def test_variables_are_guessed_from_their_use(syntax: Syntax, text: str, types: str) -> None:
+    (variable,) = guessing.variables(["x"], [text], syntax)
+    assert f"x {variable.type.value}{'' if variable.is_required else '?'}" == types
 
 
 def test_one_file_for_each_role_makes_one_conversation() -> None:

@@ -183,7 +183,11 @@ def test_variables_of_a_jinja_template_are_found(api: Api, project: Project) -> 
     item = one(send(api, ("judge.jinja2", "Judge {{ answer }}{% if rules %} by {{ rules }}{% endif %}.\n")))
     assert item["status"] == "created"
     version = selectors.get_version(selectors.get_prompt(project, "judge"), "1.0.0")
-    assert {variable.name for variable in version.body.variables} == {"answer", "rules"}
+    assert {(variable.name, variable.is_required) for variable in version.body.variables} == {
+        ("answer", True),
+        ("rules", False),
+    }
+    assert "answer (text), rules (text, optional)" in item["notes"][0]
 
 
 def test_the_first_version_keeps_the_number_it_had(api: Api) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from apps.prompts import names, semver
 from apps.prompts.content import (
+    MAX_VARIABLES,
     ROLES,
     VARIABLE_NAME,
     BadContent,
@@ -20,6 +20,7 @@ from apps.prompts.content import (
     content_from_dict,
     fits,
 )
+from apps.prompts.files import guessing
 from apps.prompts.files.found import Found, Note
 from apps.prompts.files.problems import BadFile
 from apps.prompts.templating import mustache
@@ -191,13 +192,11 @@ class Builder:
         """Add the variables that Mustache text uses and nothing declares. Jinja is read elsewhere (`imports`)."""
         if self.syntax is not Syntax.MUSTACHE:
             return
-        for message in self.messages:
-            if message.role == "placeholder":
-                continue
-            sections = set(re.findall(r"\{\{\s*[#^]\s*([\w.-]+)", message.content))
-            for name in mustache.names_used(message.content):
-                if name not in self.variables and VARIABLE_NAME.fullmatch(name):
-                    self.declare(name, is_required=name not in sections)
+        texts = [message.content for message in self.messages if message.role != "placeholder"]
+        used = dict.fromkeys(name for text in texts for name in mustache.names_used(text))
+        missing = [name for name in used if name not in self.variables and VARIABLE_NAME.fullmatch(name)]
+        for variable in guessing.variables(missing[:MAX_VARIABLES], texts, self.syntax):
+            self.variables[variable.name] = variable
 
     def take_parameters(self, given: Json, where: str) -> None:
         """Take a model's parameters, under the names they have here; tools and schemas among them find their places."""

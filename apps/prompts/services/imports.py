@@ -15,9 +15,9 @@ from apps.accounts.models import User
 from apps.core.errors import DomainError
 from apps.projects.models import Membership, Project
 from apps.projects.types import Actor
-from apps.prompts.content import Content, Variable
-from apps.prompts.files import detect, own, plan, templates
-from apps.prompts.files.found import Found, Reading
+from apps.prompts.content import MAX_VARIABLES, Content
+from apps.prompts.files import detect, guessing, own, plan, templates
+from apps.prompts.files.found import Found, Note, Reading
 from apps.prompts.files.plan import Action, Plan, Step
 from apps.prompts.models import ImportJob, Prompt
 from apps.prompts.selectors import imports as selectors
@@ -83,12 +83,18 @@ def _completed(found: Found) -> Found:
     if found.format == plan.OWN:
         return found
     declared = {variable.name for variable in content.variables}
+    texts = [message.content for message in content.messages if message.role != "placeholder"]
     used: dict[str, None] = {}
-    for message in content.messages:
-        if message.role != "placeholder" and not rendering.check(message.content, content.syntax):
-            used |= dict.fromkeys(rendering.names_used(message.content, content.syntax, content.variables))
-    more = tuple(Variable(name) for name in used if name not in declared)
-    return replace(found, content=replace(content, variables=content.variables + more)) if more else found
+    for text in texts:
+        if not rendering.check(text, content.syntax):
+            used |= dict.fromkeys(rendering.names_used(text, content.syntax, content.variables))
+    missing = [name for name in used if name not in declared][: MAX_VARIABLES - len(declared)]
+    if not missing:
+        return found
+    more = tuple(guessing.variables(missing, texts, content.syntax))
+    told = ", ".join(f"{one.name} ({one.type.value}{'' if one.is_required else ', optional'})" for one in more)
+    note = Note(f"Nothing declares its variables; these were found in the text: {told}.", found.paths[0])
+    return replace(found, content=replace(content, variables=content.variables + more), notes=(*found.notes, note))
 
 
 def _faults(content: Content) -> list[str]:
