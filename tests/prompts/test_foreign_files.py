@@ -782,3 +782,12 @@ def test_time_grows_with_the_size_of_a_file(path: str, unit: str) -> None:
     begun = time.process_time()
     reading({path: text})
     assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("syntax", Syntax)
+@pytest.mark.parametrize("text", ["{{ %s }}", "{{ %s", "{%% for %s in x %%}", "{{#%s}}"])
+@pytest.mark.parametrize("unit", [" ", "a", "a ", "a,", "a.", "}}{{a"])
+def test_time_of_guessing_grows_with_the_size_of_a_text(syntax: Syntax, text: str, unit: str) -> None:
+    begun = time.process_time()
+    guessing.variables(["a"], [text % (unit * (100_000 // len(unit)))], syntax)
+    assert time.process_time() - begun < 3

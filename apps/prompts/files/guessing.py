@@ -19,8 +19,8 @@ TAKEN_APART = re.compile(r"\b(\w{1,100})\b\s*(?:\.\s*[A-Za-z_]|\[)")
 SECTION = re.compile(r"\{\{\s*[#^]\s*(\w+)\s*\}\}")
 SECTION_END = re.compile(r"\{\{\s*/\s*(\w+)\s*\}\}")
 ITEM = re.compile(r"\{\{\s*\.\s*\}\}")
-MUSTACHE_NAME = re.compile(r"\{\{\{?\s*&?\s*(\w+)\s*\}")
-DOTTED = re.compile(r"\{\{\{?\s*&?\s*(\w+)\.\w")
+MUSTACHE_NAME = re.compile(r"\{\{\{?\s*(?:&\s*)?(\w+)\s*\}")
+DOTTED = re.compile(r"\{\{\{?\s*(?:&\s*)?(\w+)\.\w")
 
 
 def variables(names: Iterable[str], texts: Iterable[str], syntax: Syntax) -> list[Variable]:
