@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlencode
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from apps.core.permissions import SAFE_METHODS
 
@@ -43,5 +48,24 @@ def fresh_sign_in_required(
         if request.method not in SAFE_METHODS and not is_fresh(request):
             raise ReauthenticationRequired
         return view(request, *args, **kwargs)
+
+    return proved
+
+
+def fresh_before_typing(
+    view: Callable[Concatenate[RequestT, P], HttpResponse],
+) -> Callable[Concatenate[RequestT, P], HttpResponse]:
+    """For a form that takes a secret: ask people to prove who they are before it is shown. What was typed is not
+    carried out afterwards, as it is elsewhere: that would put the secret into the session.
+    """
+
+    @wraps(view)
+    def proved(request: RequestT, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if is_fresh(request):
+            return view(request, *args, **kwargs)
+        if request.method in SAFE_METHODS:
+            raise ReauthenticationRequired
+        messages.error(request, _("Confirm that it is you, then type it in again. Nothing was changed."))
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
 
     return proved

@@ -21,6 +21,7 @@ from apps.prompts.content import Content
 from apps.prompts.models import Draft, Prompt, Version
 from apps.prompts.selectors.versions import find_same_content, latest_version
 from apps.prompts.semver import Number
+from apps.prompts.services.git_waking import note_published
 from apps.prompts.services.prompts import create_prompt, locked
 from apps.prompts.services.resolving import Resolved, resolve
 from apps.prompts.types import Bump, Origin
@@ -133,6 +134,7 @@ def publish(
         Prompt.objects.filter(pk=prompt.pk).update(changed_at=now, archived_at=None)
         Draft.objects.filter(prompt=prompt, author=author, content=version.content).delete()
         _note(version, lowered_because, actor=actor, now=now)
+        note_published(version)
     return version
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
-from urllib.parse import urlencode
 
-from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -15,10 +13,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from apps.accounts.reauthentication import is_fresh
+from apps.accounts.reauthentication import fresh_before_typing
 from apps.core import clock
 from apps.core.errors import DomainError, Invalid
-from apps.core.permissions import SAFE_METHODS
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.forms import show_error
 from apps.projects.models import Project
@@ -59,17 +56,9 @@ def prompts_git(request: ProjectRequest, project: Project) -> HttpResponse:
 
 
 @project_page(role=Role.ADMIN)
+@fresh_before_typing
 def prompts_git_connect(request: ProjectRequest, project: Project) -> HttpResponse:
-    """Connect a repository, or change how it is connected.
-
-    People prove who they are before the form is shown. What was typed is not carried over, as it is elsewhere: that
-    would put a credential into the session.
-    """
-    if not is_fresh(request):
-        if request.method in SAFE_METHODS:
-            raise ReauthenticationRequired
-        messages.error(request, _("Confirm that it is you, then type it in again. Nothing was changed."))
-        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
+    """Connect a repository, or change how it is connected."""
     remote = selectors.find_remote(project)
     form = RemoteForm(request.POST or None, remote=remote)
     if request.method == "POST" and form.is_valid():

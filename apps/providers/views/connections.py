@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec
-from urllib.parse import urlencode
+from typing import Any
 
-from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from apps.accounts.reauthentication import is_fresh
+from apps.accounts.reauthentication import fresh_before_typing
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.permissions import SAFE_METHODS
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.forms import show_error
 from apps.projects.models import Project
@@ -28,26 +22,6 @@ from apps.providers import checking, presets, services
 from apps.providers.forms import CheckForm, ConnectionForm
 from apps.providers.models import Connection
 from apps.providers.selectors import connections
-
-P = ParamSpec("P")
-
-
-def fresh_before_typing(
-    view: Callable[Concatenate[ProjectRequest, Project, P], HttpResponse],
-) -> Callable[Concatenate[ProjectRequest, Project, P], HttpResponse]:
-    """Ask people to prove who they are before the form is shown. What was typed is not carried over, as it is
-    elsewhere: that would put a key into the session."""
-
-    @wraps(view)
-    def proved(request: ProjectRequest, project: Project, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if is_fresh(request):
-            return view(request, project, *args, **kwargs)
-        if request.method in SAFE_METHODS:
-            raise ReauthenticationRequired
-        messages.error(request, _("Confirm that it is you, then type it in again. Nothing was changed."))
-        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
-
-    return proved
 
 
 @project_page()
