@@ -27,7 +27,7 @@ MAY_READ_DIRECTLY = {
     "apps/core/management/commands/up.py",  # whether PRODWORTHY_URL was given at all
     "apps/core/stack/startup.py",  # passes the environment on to the children
     "apps/providers/tokens.py",  # tells tiktoken where its vocabularies are, which it reads there alone
-    "apps/prompts/cli.py",  # runs in CI, where there are no settings
+    "apps/prompts/cli/prompts.py",  # runs in CI, where there are no settings
     "apps/core/stack/postgres.py",
     "apps/core/stack/valkey.py",
     "apps/providers/adapters/litellm_adapter.py",  # LiteLLM takes some orders in no other way

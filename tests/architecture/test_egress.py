@@ -24,7 +24,7 @@ MAY = {
     "apps/accounts/adapters.py": "names the errors of Django's mail, which goes to the operator's server",
     "apps/projects/views/members.py": "names the errors of Django's mail",
     "apps/providers/adapters/litellm_transport.py": "puts the egress under LiteLLM's httpx, and opens nothing itself",
-    "apps/prompts/cli.py": "runs in CI, outside of the product, and asks it over HTTP",
+    "apps/prompts/cli/prompts.py": "runs in CI, outside of the product, and asks it over HTTP",
     "apps/core/readiness.py": "Django's word for a new connection to the database",
 }
 

@@ -15,8 +15,9 @@ import pytest
 
 from apps.accounts.models import User
 from apps.projects.models import Project, Scope
-from apps.prompts import cli, selectors
+from apps.prompts import selectors
 from apps.prompts import services as prompts
+from apps.prompts.cli import prompts as cli
 from apps.prompts.content import text_content
 from apps.prompts.models import Version
 from tests import factories
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def run(live_server: Any, project: Project, alice: User, folder: Path, monkeypatch: Any, capsys: Any) -> Run:
     """Runs a verb; its exit code and what it says of each prompt by name."""
     key = factories.make_key(project, Scope.PROMPTS_READ, Scope.PROMPTS_WRITE, created_by=alice)
-    monkeypatch.setenv("PRODWORTHY_API_KEY", key)
+    monkeypatch.setenv("PRODWORTHY_KEY", key)
     monkeypatch.setenv("PRODWORTHY_URL", live_server.url)
 
     def run_(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -230,8 +231,8 @@ def test_never_writes_outside_of_its_folder(
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"PRODWORTHY_API_KEY": ""}, "There is no key"),
-        ({"PRODWORTHY_API_KEY": "nonsense"}, "answered 401"),
+        ({"PRODWORTHY_KEY": ""}, "There is no key"),
+        ({"PRODWORTHY_KEY": "nonsense"}, "answered 401"),
         ({"PRODWORTHY_URL": "file:///etc"}, "is no address"),
         ({"PRODWORTHY_URL": "http://127.0.0.1:9"}, "does not answer"),
     ],
@@ -256,14 +257,16 @@ def test_files_of_one_address_are_not_sent_to_another(run: Run, folder: Path) ->
     assert (folder / "greet.prompt.yaml").read_text() == before
 
 
-def test_a_copy_of_the_one_file_runs_without_the_product(run: Run, folder: Path, tmp_path: Path) -> None:
-    """The command line needs nothing but Python; `-S` leaves out everything that is installed."""
-    copy = tmp_path / "prodworthy_prompts.py"
-    shutil.copy(cli.__file__, copy)
+@pytest.mark.parametrize("is_copied", [True, False])
+def test_the_one_file_runs_without_the_product(run: Run, folder: Path, tmp_path: Path, is_copied: bool) -> None:
+    """The command line needs nothing but Python, wherever it lies; `-S` leaves out everything that is installed."""
+    script = Path(cli.__file__)
+    if is_copied:
+        script = Path(shutil.copy(script, tmp_path / "prodworthy_prompts.py"))
     file_of(folder)
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(copy), "push", "--dir", str(folder)],
-        env={name: os.environ[name] for name in ("PRODWORTHY_API_KEY", "PRODWORTHY_URL")},
+        [sys.executable, "-E", "-s", "-S", str(script), "push", "--dir", str(folder)],
+        env={name: os.environ[name] for name in ("PRODWORTHY_KEY", "PRODWORTHY_URL")},
         capture_output=True,
         text=True,
         timeout=60,
@@ -276,11 +279,11 @@ def test_a_copy_of_the_one_file_runs_without_the_product(run: Run, folder: Path,
 def test_the_management_command_is_the_same(run: Run, folder: Path, tmp_path: Path) -> None:
     """It asks no database: the one it is told of does not exist."""
     file_of(folder)
-    root = Path(cli.__file__).parents[2]
+    root = Path(cli.__file__).parents[3]
     done = subprocess.run(
         [sys.executable, str(root / "manage.py"), "prompts", "status", "--dir", str(folder)],
         env={
-            **{name: os.environ[name] for name in ("PRODWORTHY_API_KEY", "PRODWORTHY_URL", "PATH")},
+            **{name: os.environ[name] for name in ("PRODWORTHY_KEY", "PRODWORTHY_URL", "PATH")},
             "PRODWORTHY_VAR": str(tmp_path / "var"),
             "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
         },

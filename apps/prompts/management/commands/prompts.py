@@ -1,4 +1,4 @@
-"""`prompts pull|push|status`; `apps/prompts/cli.py` does it, with nothing but HTTP and the standard library."""
+"""`prompts pull|push|status`; `apps/prompts/cli/prompts.py` does it, with nothing but HTTP and the standard library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.prompts import cli
+from apps.prompts.cli import prompts as cli
 
 
 class Command(BaseCommand):

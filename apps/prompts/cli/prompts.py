@@ -1,7 +1,7 @@
 """`prompts pull|push|status`: prompt files in a folder and the prompts of a project, over HTTP.
 
 One file with nothing but the standard library, so that CI can run a copy of it: the product need not be installed.
-The key comes from the environment (PRODWORTHY_API_KEY), the address from --url or PRODWORTHY_URL.
+The key comes from the environment (PRODWORTHY_KEY), the address from --url or PRODWORTHY_URL.
 
 A lock file in the folder remembers for each file what it was when both sides were the same. With it, a change here
 ("ahead"), there ("behind") and on both sides ("diverged") are told apart, and nothing is overwritten unseen.
@@ -98,7 +98,7 @@ class Project:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CannotSay(f"'{url}' is no address of Prodworthy. Give --url https://host or set PRODWORTHY_URL.")
         if not key:
-            raise CannotSay("There is no key. Put one with the scope prompts:write into PRODWORTHY_API_KEY.")
+            raise CannotSay("There is no key. Put one with the scope prompts:write into PRODWORTHY_KEY.")
         self.url, self.key = url.rstrip("/"), key
         self.opener = urllib.request.build_opener(_NoRedirects)
 
@@ -390,7 +390,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, out: IO[str], complaints: IO[str]) -> int:
     """Do what the options say; the exit code."""
     try:
-        project = Project(options.url or os.environ.get("PRODWORTHY_URL", ""), os.environ.get("PRODWORTHY_API_KEY", ""))
+        project = Project(options.url or os.environ.get("PRODWORTHY_URL", ""), os.environ.get("PRODWORTHY_KEY", ""))
         root = Path(options.dir)
         if options.verb == "pull":
             root.mkdir(parents=True, exist_ok=True)
