@@ -40,6 +40,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     front = sys.modules.get("llmops_site.asgi")
     for stop in front.application.on_stop if front else ():
         stop()
+    with django_db_blocker.unblock():
+        _end_other_sessions()
+
+
+def _end_other_sessions() -> None:
+    """A thread that is still busy when the tests end keeps its connection, and the database could not be dropped."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000), state, left(query, 200) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        for _, state, query in cursor.fetchall():
+            sys.stderr.write(f"\nA connection was left open ({state}), last asked: {query}\n")
 
 
 @pytest.fixture(autouse=True)
