@@ -17,7 +17,8 @@ from apps.prompts.types import Kind, Syntax, VariableType
 Problems = Mapping[str, Sequence[str]]
 """Sentences by field: `messages.0.content`, `variables.2.sample`, `temperature`, `tools`; `""` is the whole form."""
 
-NUMBERS = ("temperature", "max_tokens", "top_p")
+EXAMPLES = {"temperature": "0.7", "max_tokens": "300", "top_p": "0.9"}
+NUMBERS = tuple(EXAMPLES)
 """Parameters with a field of their own, besides `stop`."""
 ROW_FIELDS = {
     "messages": ("role", "content", "name"),
@@ -250,7 +251,13 @@ def _value(text: str, kind: str, place: str, found: dict[str, list[str]]) -> Any
     if kind == VariableType.TEXT.value or kind not in WANTED:
         quoted = _quoted(text)
         return (text or None) if quoted is None else quoted
-    return _json(text, place, object, WANTED[kind], found)
+    if kind not in {VariableType.NUMBER.value, VariableType.BOOLEAN.value}:
+        return _json(text, place, object, WANTED[kind], found)
+    unread: dict[str, list[str]] = {}
+    value = _json(text, place, object, "", unread)
+    if unread:
+        _add(found, place, f"Write {WANTED[kind]}.")
+    return value
 
 
 def _parameters(typed: Typed, found: dict[str, list[str]]) -> dict[str, Any]:
@@ -260,11 +267,11 @@ def _parameters(typed: Typed, found: dict[str, list[str]]) -> dict[str, Any]:
         text = getattr(typed, name).strip()
         if not text:
             continue
-        number = _json(text, name, object, "a number, such as 0.7", found)
-        if number is not None and not _is_number(number):
-            _add(found, name, "Write a number, such as 0.7.")
-        elif number is not None:
+        number = _json(text, name, object, "", {})
+        if _is_number(number):
             own[name] = number
+        else:
+            _add(found, name, f"Write a number, such as {EXAMPLES[name]}.")
     if typed.stop.strip():
         own["stop"] = _stop(typed.stop, found)
     for name in own.keys() & others.keys():

@@ -16,12 +16,19 @@ class Snippet(NamedTuple):
 def snippets(address: str, name: str, environment: str) -> tuple[Snippet, ...]:
     """How to ask for what is live, by curl, from Python and from TypeScript. The key comes from the environment."""
     url = f"{address}/api/v1/prompts/{name}/live?environment={environment}"
-    return (Snippet("curl", _curl(url)), Snippet("Python", _python(url)), Snippet("TypeScript", _typescript(url)))
+    return (
+        Snippet("curl", _curl(address, name, environment)),
+        Snippet("Python", _python(url)),
+        Snippet("TypeScript", _typescript(url)),
+    )
 
 
-def _curl(url: str) -> str:
-    return f"""curl "{url}" \\
-  -H "Authorization: Bearer $PRODWORTHY_KEY\""""
+def _curl(address: str, name: str, environment: str) -> str:
+    return f"""curl -G "{address}\\
+/api/v1/prompts/{name}/live" \\
+  -d environment={environment} \\
+  -H "Authorization: \\
+Bearer $PRODWORTHY_KEY\""""
 
 
 def _python(url: str) -> str:

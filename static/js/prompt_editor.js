@@ -129,6 +129,7 @@
   // A text that is being saved has a new revision soon; what is sent before knowing it would conflict with itself.
   form.addEventListener("submit", (event) => {
     clearTimeout(saveTimer);
+    clearTimeout(previewTimer);
     if (saving) {
       event.preventDefault();
       waiting = event.submitter;
@@ -191,7 +192,8 @@
   addEventListener("beforeunload", (event) => {
     if (typed !== saved && !leaving) event.preventDefault();
   });
+  // A page that goes away because its form was sent is hidden too: what it would send is older than what it has sent.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden && typed !== saved) save();
+    if (document.hidden && typed !== saved && !leaving) save();
   });
 })();

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
@@ -224,6 +227,53 @@ def test_works_without_script(window: OpenWindow, prompt: Prompt) -> None:
     ]
     page.locator("[data-publish]").click()
     expect(page.get_by_role("heading", name="What changes")).to_be_visible()
+    page.go_back()
+    page.locator("[data-try]").click()
+    expect(page.locator("[name=text]").first).to_have_value("Typed and not saved.")
+
+
+@pytest.mark.parametrize("typing_on", [False, True])
+@pytest.mark.parametrize("leave", ["try", "publish"])
+def test_loses_nothing_on_leaving_at_once(
+    window: OpenWindow, prompt: Prompt, monkeypatch: pytest.MonkeyPatch, leave: str, typing_on: bool
+) -> None:
+    answered: list[tuple[str, str, int]] = []
+    answer = BaseHandler.get_response
+
+    def noted(handler: BaseHandler, request: HttpRequest) -> HttpResponse:
+        response = answer(handler, request)
+        answered.append((str(request.method), request.path, response.status_code))
+        return cast(HttpResponse, response)
+
+    page = window(EDIT)
+    asked: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    monkeypatch.setattr(BaseHandler, "get_response", noted)
+    text = page.locator("[name=message_content]").first
+    text.fill("The first edit.")
+    if typing_on:  # one save is on its way, and its answer brings a new revision
+        page.keyboard.press("Control+s")
+        text.press_sequentially(" More.")
+    if leave == "try":
+        page.get_by_role("button", name="Try it").click()
+        expect(page.get_by_role("heading", name="Playground")).to_be_visible()
+        expect(page.locator("[name=text]").first).to_have_value(re.compile("The first edit."))
+    else:
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_role("heading", name="What changes")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    wanted = "The first edit. More." if typing_on else "The first edit."
+    assert Draft.objects.get().content["messages"][0]["content"] == wanted
+    assert asked == []
+    assert [one for one in answered if one[2] >= 400] == []
+    edits = [one for one in answered if one[:2] == ("POST", EDIT)]
+    after = answered[answered.index(edits[-1]) + 1 :]
+    assert [one for one in after if one[1].endswith("/-/draft")] == []
 
 
 def test_lists_its_keys(window: OpenWindow, prompt: Prompt) -> None:

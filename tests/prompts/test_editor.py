@@ -130,7 +130,7 @@ def test_a_content_survives_the_form(content: Content) -> None:
         (Typed(parameters="[" * 100_000), "parameters", "JSON"),
         (Typed(parameters='{"temperature": 1}', temperature="2"), "parameters", "field of its own"),
         (Typed(parameters='{"x": NaN}'), "parameters", "JSON"),
-        (Typed(temperature="warm"), "temperature", "a number"),
+        (Typed(max_tokens="null"), "max_tokens", "a number"),
         (Typed(max_tokens="true"), "max_tokens", "a number"),
         (Typed(stop="[1]"), "stop", "several as"),
         (Typed(kind="poem"), "kind", "Choose one of"),
@@ -148,6 +148,22 @@ def test_a_mistake_stands_beside_its_field(typed: Typed, field: str, says: str) 
     with pytest.raises(BadContent) as caught:
         editing.content_of(typed)
     assert says in " ".join(caught.value.details[field])
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "says"),
+    [
+        (Typed(temperature="warm"), "temperature", "Write a number, such as 0.7."),
+        (Typed(max_tokens="many"), "max_tokens", "Write a number, such as 300."),
+        (Typed(variables=(TypedVariable("a", "number", sample="x"),)), "variables.0.sample", "Write a number, such as"),
+        (Typed(variables=(TypedVariable("a", "boolean", sample="x"),)), "variables.0.sample", "Write true or false."),
+    ],
+)
+def test_speaks_of_no_json_where_a_number_is_meant(typed: Typed, field: str, says: str) -> None:
+    with pytest.raises(BadContent) as caught:
+        editing.content_of(typed)
+    (sentence,) = caught.value.details[field]
+    assert sentence.startswith(says)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +186,16 @@ def test_saves_a_draft_by_the_form(alice_client: Client, alice: User, prompt: Pr
     # What the page shows now, sent again, changes nothing.
     alice_client.post(f"{URL}edit", form_of(typed, revision="1"))
     assert Draft.objects.get().revision == 1
+
+
+def test_saves_and_tries_it(alice_client: Client, prompt: Prompt) -> None:
+    response = alice_client.post(f"{URL}edit", a_form("Tried.", do="try"))
+    assert response["Location"] == "/p/support-desk/playground?prompt=support/answer&draft=1"
+    assert "Tried." in alice_client.get(response["Location"]).content.decode()
+    refused = alice_client.post(f"{URL}edit", form_of(Typed(temperature="abc"), revision="1", do="try"))
+    assert refused.status_code == 422
+    assert 'value="abc"' in refused.content.decode()
+    assert Draft.objects.get().content["messages"][0]["content"] == "Tried."
 
 
 def test_saves_while_one_types(alice_client: Client, prompt: Prompt) -> None:

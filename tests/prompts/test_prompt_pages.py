@@ -138,6 +138,8 @@ def test_shows_what_a_prompt_says(bob_client: Client, prompt: Prompt) -> None:
     assert "This is the first version." in page
     assert "/-/edit" not in page, "a viewer cannot write"
     assert "curl" in page
+    assert '<span class="bump">first</span>' in page
+    assert "bump--major" not in page
 
 
 def test_shows_drafts_of_others(alice_client: Client, project: Project, prompt: Prompt) -> None:

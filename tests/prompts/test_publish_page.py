@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -84,7 +85,10 @@ def test_lowers_a_breaking_step_only_with_a_reason(alice_client: Client, prompt:
     response = alice_client.post(URL, {"revision": "1", "bump": "patch", "note": "Kept words"})
     assert response.status_code == 422
     assert "This change needs a major version" in response.context["form"].errors["lowered_because"][0]
-    assert "Kept words" in response.content.decode()
+    page = response.content.decode()
+    assert "Kept words" in page
+    assert re.search(r'">Why callers are not affected</label>', page), "nothing calls the reason optional"
+    assert 'id="id_lowered_because_error"' in page
     assert response.context["chosen"] == "patch"
     assert prompt.versions.count() == 1
     sent = {"revision": "1", "bump": "patch", "lowered_because": "Nobody asks for it yet."}

@@ -47,7 +47,8 @@ def from_prompt(project: Project, name: str, user: User) -> Start:
     if draft is not None:
         return _of_draft(prompt, draft)
     latest = prompts.latest_version(prompt)
-    return _named(EMPTY, prompt) if latest is None else _of_version(prompt, latest)
+    # Origin.EMPTY with a name: the page says that the prompt has no text yet.
+    return Start(EMPTY, prompt_name=prompt.name) if latest is None else _of_version(prompt, latest)
 
 
 def from_version(project: Project, name: str, number: str) -> Start:
@@ -57,12 +58,8 @@ def from_version(project: Project, name: str, number: str) -> Start:
 
 
 def from_draft(project: Project, name: str, user: User) -> Start:
-    """This person's draft with its sample values. Raises NotFound."""
-    prompt = prompts.get_prompt(project, name)
-    draft = prompts.get_draft(prompt, user)
-    if draft is None:
-        raise NotFound(f"You have no draft of {prompt.name}.")
-    return _of_draft(prompt, draft)
+    """This person's draft with its sample values; without one, what `from_prompt` begins with. Raises NotFound."""
+    return from_prompt(project, name, user)
 
 
 def _of_version(prompt: Prompt, version: Version) -> Start:
@@ -74,10 +71,6 @@ def _of_draft(prompt: Prompt, draft: Draft) -> Start:
     content = draft.body
     base = "" if draft.base is None else str(draft.base.number)
     return Start(_sampled(content), _models(content), Origin.DRAFT, prompt.name, base, draft.revision)
-
-
-def _named(case: Case, prompt: Prompt) -> Start:
-    return Start(case, (), Origin.DRAFT, prompt.name)
 
 
 def _sampled(content: Content) -> Case:

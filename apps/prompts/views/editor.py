@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -74,7 +75,7 @@ def prompt_edit(request: ProjectRequest, project: Project, prompt: str) -> HttpR
         return _shown(request, project, found, _opened(request, found, around), around=around)
     sheet = _sent(request)
     action = request.POST.get("do", "save")
-    if action in {"save", "publish"} or action.startswith("keep:"):
+    if action in {"save", "publish", "try"} or action.startswith("keep:"):
         return _save(request, project, found, sheet, action)
     if action == "theirs":
         return _shown(request, project, found, _theirs(request, found, sheet))
@@ -194,11 +195,14 @@ def _save(request: ProjectRequest, project: Project, prompt: Prompt, sheet: Shee
     try:
         draft = _stored(request, prompt, sheet, revision)
     except BadContent as error:
-        return _shown(request, project, prompt, _with(sheet, problems=error.details), status=422)
+        return _shown(request, project, prompt, _with(sheet, problems=error.details, is_unsaved=True), status=422)
     except prompts.DraftConflict as conflict:
         return _shown(request, project, prompt, _with(sheet, stored=conflict.draft), status=409)
     if given_way is not None and not editing.same_content(given_way.body, draft.body):
         return _shown(request, project, prompt, _of_draft(draft, aside=editing.typed_from_content(given_way.body)))
+    if action == "try":
+        query = urlencode({"prompt": prompt.name, "draft": "1"}, safe="/")
+        return redirect(f"{reverse('playground', kwargs={'project': project.slug})}?{query}")
     page = "prompt_publish" if action == "publish" else "prompt_edit"
     return redirect(page, project=project.slug, prompt=prompt.name)
 
