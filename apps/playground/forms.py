@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +57,7 @@ class VariableRow:
     value: str = ""
     rest: str = ""
     error: str = ""
+    is_unused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +386,11 @@ def with_errors(sheet: Sheet, errors: Mapping[str, Sequence[str]]) -> Sheet:
     """The sheet with what is wrong, beside the variables it belongs to where it does."""
     rows = tuple(replace(row, error=" ".join(errors.get(f"variable.{row.name}", ()))) for row in sheet.variables)
     return replace(sheet, variables=rows, errors=dict(errors))
+
+
+def with_unused(sheet: Sheet, names: Collection[str]) -> Sheet:
+    """The sheet with the variables marked that no message uses."""
+    return replace(sheet, variables=tuple(replace(row, is_unused=row.name in names) for row in sheet.variables))
 
 
 def draft_case(sheet: Sheet) -> Case:

@@ -245,6 +245,7 @@ def _page(
 ) -> HttpResponse:
     offered = [model for model in offered_models(project, now=clock.now()) if not model.is_embedding]
     models = [fitting_model(name, offered) for name in sheet.models] or [_usual_model(offered)]
+    sheet = forms.with_unused(sheet, selectors.unused_variables(project, forms.draft_case(sheet)))
     answers = {} if found is None else {answer.column: answer for answer in found.answers}
     mine = request.GET.get("runs") != "all"
     context: dict[str, Any] = {

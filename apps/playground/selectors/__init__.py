@@ -1,6 +1,11 @@
 """Reads of the playground: what a case begins with, what it becomes when rendered, and runs with their answers."""
 
-from apps.playground.selectors.rendering import rendered_messages, require_readable, undeclared_variables
+from apps.playground.selectors.rendering import (
+    rendered_messages,
+    require_readable,
+    undeclared_variables,
+    unused_variables,
+)
 from apps.playground.selectors.runs import (
     AnswerView,
     RunLine,
@@ -27,4 +32,5 @@ __all__ = [
     "rendered_messages",
     "require_readable",
     "undeclared_variables",
+    "unused_variables",
 ]

@@ -40,7 +40,31 @@ def rendered_messages(project: Project, case: Case) -> list[dict[str, Any]]:
     if case.is_literal:
         return literal_messages(case)
     content = _expanded(project, case.content)
-    return with_more(case, rendering.render_for_call(content, case.values))
+    used = _names_possible(content)
+    asked = tuple(one for one in content.variables if one.name in used or one.name in case.values)
+    # A variable that no message uses any more keeps nothing from being sent.
+    return with_more(case, rendering.render_for_call(replace(content, variables=asked), case.values))
+
+
+def unused_variables(project: Project, case: Case) -> set[str]:
+    """The declared variables that no message could use; none while a message cannot be read."""
+    declared = {variable.name for variable in case.content.variables}
+    if case.is_literal or not declared:
+        return declared
+    try:
+        require_readable(case)
+        return declared - _names_possible(_expanded(project, case.content))
+    except DomainError:
+        return set()
+
+
+def _names_possible(content: Content) -> set[str]:
+    """Every name that the expanded messages could take a variable's value by."""
+    found: set[str] = set()
+    for message in content.messages:
+        is_place = message.role == "placeholder"
+        found |= {message.content} if is_place else rendering.names_possible(message.content, content.syntax)
+    return found
 
 
 def undeclared_variables(project: Project, case: Case) -> list[Variable]:
