@@ -87,7 +87,16 @@ def test_opens_my_draft_and_nobody_elses(
     page = alice_client.get(address)
     assert fields(page)["text"] == ["Only a draft"]
     assert b'href="/p/support-desk/prompts/support/answer/-/publish"' in page.content
-    assert bob_client.get(address).status_code == 404
+    assert fields(bob_client.get(address))["text"] == ["You answer for {{shop}}.", "history", "{{question}}"]
+
+
+def test_opens_a_prompt_that_says_nothing_yet(alice_client: Client, alice: User, project: Project, now: Any) -> None:
+    prompts.create_prompt(project=project, name="support/new", actor=actor_of(alice), now=now)
+    page = alice_client.get(f"{PAGE}?{query(prompt='support/new', draft='1')}")
+    assert page.status_code == 200
+    assert b"has no draft of yours and no version yet" in page.content
+    assert b"/-/publish" not in page.content
+    assert b"Save as your draft of support/new" in page.content
 
 
 @pytest.mark.parametrize(
