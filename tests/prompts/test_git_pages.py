@@ -198,10 +198,10 @@ def test_links_to_where_a_request_is_opened(project: Project, alice: User, host:
 
 
 def conflict(project: Project, alice: User, server: GitServer) -> None:
-    """Git says 1.0.0 with other words than the published ones."""
+    """Git says other words than the published ones, under a number below theirs."""
     server.write({"a.prompt.yaml": "name: a\nversion: 1.0.0\ntext: Say hello.\n"}, "Begin")
     connected(project, alice, server)
-    server.write({"a.prompt.yaml": "name: a\nversion: 1.0.0\ntext: Say <b>nothing</b>.\n"}, "Sneak")
+    server.write({"a.prompt.yaml": "name: a\nversion: 0.9.0\ntext: Say <b>nothing</b>.\n"}, "Sneak")
     git_services.sync(project.pk, now=NOW + timedelta(minutes=1))
 
 
@@ -211,7 +211,8 @@ def test_lets_a_person_take_gits_text(editor_client: Client, project: Project, a
     shown = editor_client.get(page(project, "/compare?name=a")).content.decode()
     assert "Say hello." in shown
     assert '<span class="is-other">text: Say &lt;b&gt;nothing&lt;/b&gt;.\n</span>' in shown
-    assert "<span>version: 1.0.0\n</span>" in shown
+    assert '<span class="is-other">version: 0.9.0\n</span>' in shown
+    assert "<span>name: a\n</span>" in shown
     answer = editor_client.post(page(project, "/compare"), {"name": "a", "choice": "draft"})
     assert answer.status_code == 302
     assert Draft.objects.get().body.text == "Say <b>nothing</b>."

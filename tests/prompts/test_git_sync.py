@@ -240,14 +240,16 @@ def test_shows_other_content_under_a_published_number_as_a_conflict(
     server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")
     connect(project, alice, server, edits="versions")
     good_look(project)
-    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say nothing.")}, "Sneak")
+    server.write({"support/answer.prompt.yaml": file("1.1.0", "Say good day.")}, "More")
     good_look(project, 61)
+    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say nothing.")}, "Sneak")
+    good_look(project, 62)
     assert states(project) == {"support/answer": State.CONFLICT}
-    version = Version.objects.get()
-    assert version.body.messages[0].content == "Say hello.\n"
+    said = {str(version.number): version.body.messages[0].content for version in Version.objects.all()}
+    assert said == {"1.0.0": "Say hello.\n", "1.1.0": "Say good day.\n"}
     assert not Draft.objects.exists()
     assert GitNote.objects.filter(is_trouble=True, text__contains="1.0.0").count() == 1
-    good_look(project, 62)
+    good_look(project, 63)
     assert GitNote.objects.filter(is_trouble=True).count() == 1, "said once"
 
     git_services.take_as_draft(project=project, name="support/answer", actor=actor_of(alice), now=NOW)
@@ -255,11 +257,45 @@ def test_shows_other_content_under_a_published_number_as_a_conflict(
     assert states(project) == {"support/answer": State.BEHIND}
 
 
+def test_publishes_an_edit_that_left_the_number_as_it_was(project: Project, alice: User, server: GitServer) -> None:
+    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")
+    connect(project, alice, server, edits="versions")
+    good_look(project)
+    commit = server.write({"support/answer.prompt.yaml": file("1.0.0", "Say good day.")}, "Friendlier")
+    good_look(project, 61)
+    newest = Version.objects.first()
+    assert newest is not None
+    assert (str(newest.number), newest.body.messages[0].content) == ("1.0.1", "Say good day.\n")
+    assert newest.commit_id == commit
+    assert Version.objects.count() == 2
+    assert states(project) == {"support/answer": State.AHEAD}, "the number is not in git yet"
+    good_look(project, 62)
+    branch = next(name for name in server.heads() if name != "main")
+    assert server.text("support/answer.prompt.yaml", branch) == file("1.0.1", "Say good day.")
+    server.merge(branch)
+    good_look(project, 63)
+    assert states(project) == {"support/answer": State.IN_SYNC}
+    assert Version.objects.count() == 2
+    assert not Deployment.objects.exists()
+
+
+def test_drafts_an_edit_that_left_the_number_as_it_was(project: Project, alice: User, server: GitServer) -> None:
+    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")
+    connect(project, alice, server, edits="versions")
+    good_look(project)
+    GitRemote.objects.update(edits="drafts")
+    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say good day.")}, "Friendlier")
+    good_look(project, 61)
+    assert Draft.objects.get().body.messages[0].content == "Say good day.\n"
+    assert Version.objects.count() == 1
+    assert states(project) == {"support/answer": State.BEHIND}
+
+
 def test_sends_ours_on_a_branch_when_a_person_wants_it(project: Project, alice: User, server: GitServer) -> None:
     server.write({"support/answer.prompt.yaml": file("1.0.0", "Say hello.")}, "Begin")
     connect(project, alice, server, edits="versions")
     good_look(project)
-    server.write({"support/answer.prompt.yaml": file("1.0.0", "Say nothing.")}, "Sneak")
+    server.write({"support/answer.prompt.yaml": file("0.9.0", "Say nothing.")}, "Sneak")
     good_look(project, 61)
     git_services.push_ours(project=project, name="support/answer", actor=actor_of(alice), now=NOW)
     good_look(project, 62)

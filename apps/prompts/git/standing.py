@@ -115,6 +115,9 @@ def _known_number(ours: Ours, file: Theirs) -> Standing:
         return Standing(State.AHEAD, f"Git has the content of {ours.latest} under the number {file.number}.")
     if file.taken_hash == file.content_hash:
         return _taken(ours, file)
+    if file.number == str(ours.latest) and file.agreed == ours.latest:
+        # Who edits a file seldom thinks of its number. Both sides were the same, so this is an edit of that version.
+        return _edit(ours, file)
     return Standing(
         State.CONFLICT,
         f"The file says version {file.number}, but its content is not that of the published {file.number}. "

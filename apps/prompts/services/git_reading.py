@@ -357,18 +357,21 @@ def _created(held: Held, told: PromptFile, now: datetime) -> Prompt:
 
 def _published(held: Held, prompt: Prompt, file: GitFile, told: PromptFile, now: datetime) -> Version:
     content: Content = told.content
+    number = semver.parse(told.version)
+    # The number of the version that was edited is not that of the edit, which gets the one its changes ask for.
+    is_named = file.agreed is None or number != file.agreed.number
     version = publish(
         prompt=prompt,
         content=content,
         actor=held.actor,
         now=now,
         note=file.subject,
-        number=semver.parse(told.version),
+        number=number if is_named else None,
         origin=Origin.GIT,
         base=file.agreed,
         checks_base=True,
         commit_id=file.commit,
-        source_text=file.text,
+        source_text=file.text if is_named else "",
     )
     GitFile.objects.filter(pk=file.pk).update(prompt=prompt, agreed=version, taken_hash=file.content_hash, refusal="")
     return version
