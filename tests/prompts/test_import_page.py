@@ -45,7 +45,7 @@ def test_files_are_looked_at_and_then_imported(alice: User, project: Project) ->
     done = page_client(alice).post(url, {"mode": "versions", "note": "From the repository", "step": ["0", "1"]})
     assert done["Location"] == url
     shown = page_client(alice).get(url).content.decode()
-    assert "2 prompts and versions were imported" in shown
+    assert "2 drafts and versions were made" in shown
     version = Version.objects.get()
     assert (str(version), version.note, version.author) == ("support/answer@1.0.0", "From the repository", alice)
     assert version.source_text == GOOD
@@ -91,7 +91,7 @@ def test_says_what_is_here_already_and_what_conflicts(alice: User, project: Proj
     page_client(alice).post(url, {"mode": "versions", "step": ["0"]})
     page = page_client(alice).get(url).content.decode()
     assert "b.prompt.yaml defines the name support/answer, too. Rename one, or leave one out." in page
-    assert "One prompt or version was imported" in page
+    assert "One draft or version was made" in page
 
 
 def test_two_uploads_of_one_name_are_kept_apart(alice: User, project: Project) -> None:
