@@ -22,8 +22,9 @@ from tests import factories
 
 pytest_plugins = ["tests.embedded", "tests.fakes.fixtures"]
 
-# How long an example takes says how busy the machine is, and nothing of the product.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, and nothing of the product. The examples are the same on every
+# machine, so that what fails in one place can be looked at in another.
+settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"

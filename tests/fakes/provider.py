@@ -168,7 +168,7 @@ class FakeProvider:
         self.answer = Answer()
         self.closed_early = 0
 
-    def wait_until(self, is_so: Callable[[FakeProvider], bool], seconds: float = 5.0) -> bool:
+    def wait_until(self, is_so: Callable[[FakeProvider], bool], seconds: float = 20.0) -> bool:
         """Poll until it is so; False when it is not in time."""
         deadline = time.monotonic() + seconds
         while not is_so(self):
