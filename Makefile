@@ -32,7 +32,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@# Tests of the running product are about time and kill processes: they get the machine to themselves.
-	@$(BIN)/python -m pytest -q -m "not stack" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -m "not stack" --numprocesses auto --dist loadfile
 	@$(BIN)/python -m pytest -q -m stack
 endif
 
