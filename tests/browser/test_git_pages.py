@@ -84,7 +84,7 @@ def busy_repository(project: Project, alice: User, tmp_path: Path, settings: Any
         publish(project, alice, "answers/diverged", "Say good day.", minutes=1)
         server.write(
             {
-                "answers/conflict.prompt.yaml": FILE % ("answers/conflict", "Say nothing"),
+                "answers/conflict.prompt.yaml": (FILE % ("answers/conflict", "Say nothing")).replace("1.0.0", "0.9.0"),
                 "answers/diverged.prompt.yaml": "name: answers/diverged\ntext: Say good evening.\n",
                 "answers/missing.prompt.yaml": None,
                 "half.prompt.yaml": "name: half\ntext: [\n",
