@@ -195,14 +195,10 @@ class VersionOutput(VersionLine):
 
     def to_representation(self, instance: Version) -> dict[str, Any]:
         """The content is stored as it is shown."""
-        told = VersionLine(instance).data
-        return {
-            "name": instance.prompt.name,
-            **told,
-            "content": instance.content,
-            "resolved": instance.resolved,
-            "includes": instance.includes,
-        }
+        told = {"name": instance.prompt.name, **VersionLine(instance).data}
+        for part in ("content", "resolved", "includes"):
+            told[part] = getattr(instance, part)
+        return told
 
 
 class VersionsOutput(serializers.Serializer[Any]):

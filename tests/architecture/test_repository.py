@@ -15,9 +15,7 @@ TOP = {
     *("llmops_site", "Makefile", "manage.py", "pyproject.toml", "README.md", "requirements.in", "requirements.lock"),
     *("requirements-dev.in", "requirements-dev.lock", "static", "templates", "tests"),
 }
-DOWNLOADS = re.compile(
-    r"index" r"-url|https?://[^\s\"]*/(?:simple|packages)/|https?://registry[.]|\"resolved\": \"http"
-)
+DOWNLOADS = re.compile(r"index" r"-url|https?://[^\s\"]*/(?:simple|packages)/|https?://registry[.]|\"resolved\":")
 MACHINE_PATHS = re.compile(r"(?<![\w.~])/(?:work|tmp|root|home)/")
 LARGEST = 1_000_000
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

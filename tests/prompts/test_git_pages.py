@@ -133,7 +133,7 @@ def test_asks_who_it_is_before_a_credential_is_stored(project: Project, alice: U
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"url": "ext::sh -c touch%20/tmp/x"}, "begins with https:// or ssh://"),
+        ({"url": "ext::sh -c touch%20canary"}, "begins with https:// or ssh://"),
         ({"url": "https://user:pass@git.example.com/a.git"}, "must not hold a name or password"),
         ({"url": "https://10.0.0.1/a.git"}, "not on the public internet"),
         ({"branch": "--upload-pack=x"}, "cannot be the name of a branch"),

@@ -119,6 +119,7 @@ def publish(
         chosen = _chosen_number(planned, number)
         version = Version(
             **_told(planned, chosen, lowered_because),
+            resolved=[contents.message_as_dict(message) for message in resolved.messages],
             project_id=prompt.project_id,
             prompt=prompt,
             note=_clean_note(note),
@@ -155,7 +156,6 @@ def _told(planned: Plan, chosen: Number, lowered_because: str) -> dict[str, Any]
     return {
         **chosen._asdict(),
         "content": contents.content_as_dict(resolved.content),
-        "resolved": [contents.message_as_dict(message) for message in resolved.messages],
         "includes": [{"name": name, "version": which} for name, which in resolved.includes],
         "content_hash": contents.content_hash(resolved.content),
         "bump": step,
