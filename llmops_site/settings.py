@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "apps.telemetry",
     "apps.prompts",
     "apps.playground",
+    "apps.evals",
     "apps.dashboards",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -202,7 +203,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"telemetry.*": {"queue": "telemetry"}}
+CELERY_TASK_ROUTES = {"telemetry.*": {"queue": "telemetry"}, "evals.*": {"queue": "evals"}}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {

@@ -1,0 +1,40 @@
+"""Tables of evals, by what they are about."""
+
+from apps.evals.models.gates import Gate, GateReport
+from apps.evals.models.online import OnlineEval, OnlineItem, OnlineScorer, OnlineTally
+from apps.evals.models.runs import (
+    CachedAnswer,
+    Comparison,
+    EvalRun,
+    Pace,
+    Result,
+    ResultScore,
+    RunScorer,
+)
+from apps.evals.models.scorers import Calibration, CalibrationItem, Scorer, ScorerVersion
+from apps.evals.models.sets import EvalSet, Example, Revision, SetImport, StagedExample
+
+__all__ = [
+    "CachedAnswer",
+    "Calibration",
+    "CalibrationItem",
+    "Comparison",
+    "EvalRun",
+    "EvalSet",
+    "Example",
+    "Gate",
+    "GateReport",
+    "OnlineEval",
+    "OnlineItem",
+    "OnlineScorer",
+    "OnlineTally",
+    "Pace",
+    "Result",
+    "ResultScore",
+    "Revision",
+    "RunScorer",
+    "Scorer",
+    "ScorerVersion",
+    "SetImport",
+    "StagedExample",
+]
