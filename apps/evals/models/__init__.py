@@ -11,7 +11,7 @@ from apps.evals.models.runs import (
     ResultScore,
     RunScorer,
 )
-from apps.evals.models.scorers import Calibration, CalibrationItem, Scorer, ScorerVersion
+from apps.evals.models.scorers import Calibration, CalibrationItem, Scorer, ScorerSecret, ScorerVersion
 from apps.evals.models.sets import EvalSet, Example, Revision, SetImport, StagedExample
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Revision",
     "RunScorer",
     "Scorer",
+    "ScorerSecret",
     "ScorerVersion",
     "SetImport",
     "StagedExample",

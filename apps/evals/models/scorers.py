@@ -67,6 +67,26 @@ class ScorerVersion(models.Model):
         return f"{self.scorer.slug}@{self.number}"
 
 
+class ScorerSecret(models.Model):
+    """The sealed key of an outside scorer. Versions name it by its uuid; it goes to `url` and nowhere else, and never
+    comes out."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    scorer = models.ForeignKey(Scorer, on_delete=models.CASCADE, related_name="secrets")
+    url = models.CharField(max_length=500)
+    sealed_secret = models.TextField()
+    made_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return f"a key of {self.scorer}"
+
+    @property
+    def place(self) -> str:
+        """What the sealed key is bound to: a copy of it in another row does not open."""
+        return f"evals_scorersecret:{self.uuid}:secret"
+
+
 class Calibration(models.Model):
     """A judge set beside people's labels. `figures` are frozen when it ends; `is_licensed` says whether the judge met
     its floor, so that it may gate."""

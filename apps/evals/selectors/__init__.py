@@ -1,0 +1,1 @@
+"""Every read of evals that is more than a field."""
