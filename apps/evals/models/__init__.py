@@ -12,7 +12,15 @@ from apps.evals.models.runs import (
     RunScorer,
 )
 from apps.evals.models.scorers import Calibration, CalibrationItem, Scorer, ScorerSecret, ScorerVersion
-from apps.evals.models.sets import EvalSet, Example, Revision, SetImport, StagedExample
+from apps.evals.models.sets import (
+    EvalSet,
+    Example,
+    Revision,
+    SetHealth,
+    SetImport,
+    SetImportPiece,
+    StagedExample,
+)
 
 __all__ = [
     "CachedAnswer",
@@ -36,6 +44,8 @@ __all__ = [
     "Scorer",
     "ScorerSecret",
     "ScorerVersion",
+    "SetHealth",
     "SetImport",
+    "SetImportPiece",
     "StagedExample",
 ]

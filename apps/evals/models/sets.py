@@ -148,8 +148,10 @@ class Example(models.Model):
 class SetImport(models.Model):
     """An upload of examples: read row by row, shown with its errors, then made a revision, or thrown away.
 
-    `problems` are {"row", "column", "code", "message"}, the first of them; `counts` say how many there were of each
-    kind. The rows that were read wait in StagedExample.
+    States: `uploading`, `mapping` (somebody is to say what the columns mean), `reading`, `ready` (to be confirmed),
+    `done`, `failed` (`sentence` says why), `expired`. Whoever uploads or reads holds `lease_token` until `lease_until`,
+    and writes nothing without it. `problems` are {"row", "column", "code", "message"}, the first of them; `counts` say
+    how many there were of each kind. The rows that were read wait in StagedExample.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -159,11 +161,21 @@ class SetImport(models.Model):
     actor_name = models.CharField(max_length=254)
     filename = models.CharField(max_length=255)
     format = models.CharField(max_length=16)
+    encoding = models.CharField(max_length=16, blank=True)
+    size = models.PositiveIntegerField(default=0)
     mapping = models.JSONField(default=dict)
-    state = models.CharField(max_length=16, default="reading")
+    # The state of new and changed examples that say none themselves, and whether those not in the file are removed.
+    default_state = models.CharField(max_length=16, choices=STATES, default=ReviewState.DRAFT.value)
+    replaces_all = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, default="uploading")
+    sentence = models.TextField(blank=True)
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    readings = models.PositiveSmallIntegerField(default=0)
     rows = models.PositiveIntegerField(default=0)
     counts = models.JSONField(default=dict)
     problems = models.JSONField(default=list)
+    duplicates = models.JSONField(default=list)
     revision = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(default=clock.now)
     ended_at = models.DateTimeField(null=True)
@@ -173,6 +185,23 @@ class SetImport(models.Model):
 
     def __str__(self) -> str:
         return self.filename
+
+
+class SetImportPiece(models.Model):
+    """A part of the bytes of an upload, kept until its rows are a revision or the upload expires."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    upload = models.ForeignKey(SetImport, on_delete=models.CASCADE, related_name="pieces")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["upload", "number"], name="evals_piece_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"piece {self.number}"
 
 
 class StagedExample(models.Model):
@@ -190,3 +219,28 @@ class StagedExample(models.Model):
 
     def __str__(self) -> str:
         return f"row {self.row}"
+
+
+class SetHealth(models.Model):
+    """What was last found out about how far a set can be relied on: `health.Health` as JSON, and for which revision.
+
+    It is worked out by a task, which holds `lease_token` until `lease_until`.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    eval_set = models.OneToOneField(EvalSet, on_delete=models.CASCADE, related_name="+")
+    revision = models.PositiveIntegerField(default=0)
+    figures = models.JSONField(null=True)
+    computed_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    sentence = models.TextField(blank=True)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["asked_at"], condition=Q(asked_at__isnull=False), name="evals_health_asked")
+        ]
+
+    def __str__(self) -> str:
+        return f"health of {self.eval_set_id}"
