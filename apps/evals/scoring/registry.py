@@ -10,7 +10,18 @@ import logging
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from apps.evals.scoring import numbers, texts
+from apps.evals.scoring import (
+    ceilings,
+    classes,
+    embeddings,
+    judges,
+    ngram_metrics,
+    numbers,
+    own,
+    retrieval_judges,
+    similarity,
+    texts,
+)
 from apps.evals.scoring.kinds import Config, ScorerKind
 from apps.evals.types import Case, Score, ScoreState, scorer_failed
 
@@ -22,6 +33,14 @@ GROUP = "prodworthy.scorers"
 BUILT_IN: tuple[ScorerKind, ...] = (
     *texts.KINDS,
     *numbers.KINDS,
+    *similarity.KINDS,
+    *ngram_metrics.KINDS,
+    *classes.KINDS,
+    *ceilings.KINDS,
+    *judges.KINDS,
+    *retrieval_judges.KINDS,
+    *embeddings.KINDS,
+    *own.KINDS,
 )
 
 
