@@ -32,12 +32,13 @@ def to_json(value: Any) -> Any:
 def from_json(cls: type[Record], data: Mapping[str, Any]) -> Record:
     """The record that `to_json` wrote. Fields that are missing get their defaults, unknown ones are left out. Raises
     TypeError when a field without a default is missing."""
-    told = {name: _read(kind, data[name]) for name, kind in _kinds(cls).items() if name in data}
+    known: Any = cls
+    told = {name: _read(kind, data[name]) for name, kind in _kinds(known).items() if name in data}
     return cls(**told)
 
 
 @cache
-def _kinds(cls: type[Any]) -> dict[str, Any]:
+def _kinds(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
 

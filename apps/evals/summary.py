@@ -6,7 +6,7 @@ of one count as one cluster. Scores lie in 0..1. What is not known is None, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
@@ -207,3 +207,11 @@ class Summary:
     def scorer(self, slug: str) -> ScoreSummary | None:
         """The figures of one scorer."""
         return next((each for each in self.scorers if each.slug == slug), None)
+
+
+def summarize(items: Sequence[Item], scorers: Sequence[ScorerFacts]) -> Summary:
+    """What a run's results say, for all scorers in their order. Never raises for what is in the items; nothing at all
+    gives a summary with None in place of figures."""
+    from apps.evals import stats_summary
+
+    return stats_summary.summarize(items, scorers)
