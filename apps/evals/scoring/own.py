@@ -1,8 +1,8 @@
 """Scorers of your own behind an address: the case goes there as JSON, a score comes back.
 
 The body is {"variables", "messages", "expected", "context", "metadata", "output", "tool_calls", "finish_reason",
-"steps", "latency_ms", "ttft_ms", "cost_usd", "other_output"}. The answer is {"score": 0..1, "reason": text, "label"?: text}, or
-{"score": null, "reason": text} for a case that the scorer does not apply to.
+"steps", "latency_ms", "ttft_ms", "cost_usd", "other_output"}. The answer is {"score": 0..1, "reason": text,
+"label"?: text}, or {"score": null, "reason": text} for a case that the scorer does not apply to.
 """
 
 from __future__ import annotations
