@@ -83,6 +83,13 @@ class EvalRun(models.Model):
     judge_spent_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0)
     # Calls whose cost is not known; then the spend is a lower bound.
     unpriced_calls = models.PositiveIntegerField(default=0)
+    # Calls that a worker's end cut off. They were perhaps paid: the most they can have cost counts against the budget.
+    lost_calls = models.PositiveIntegerField(default=0)
+    lost_usd = models.DecimalField(max_digits=20, decimal_places=12, default=0)
+    # Calls that telemetry did not take. Their results are whole all the same.
+    untraced_calls = models.PositiveIntegerField(default=0)
+    # A run of outputs that are still being brought; nobody works on it before they are all there.
+    awaits_outputs = models.BooleanField(default=False)
     # `summary.Summary` as JSON, frozen when it ends.
     summary = models.JSONField(null=True)
     is_sample = models.BooleanField(default=False)
@@ -139,6 +146,8 @@ class Result(models.Model):
     state = models.CharField(max_length=16, choices=RESULT_STATES, default=ResultState.WAITING.value)
     # How often its call was begun, over all leases.
     tries = models.PositiveSmallIntegerField(default=0)
+    # How many of these a worker's end cut off; they do not count against the retries.
+    interrupted = models.PositiveSmallIntegerField(default=0)
 
     output = models.TextField(blank=True)
     tool_calls = models.JSONField(default=list)
@@ -156,6 +165,7 @@ class Result(models.Model):
     error = models.TextField(blank=True)
     trace_id = models.CharField(max_length=32, blank=True)
     span_id = models.CharField(max_length=16, blank=True)
+    is_traced = models.BooleanField(default=False)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
