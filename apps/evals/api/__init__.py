@@ -1,0 +1,1 @@
+"""JSON endpoints of evals, one module for each subject."""

@@ -1,0 +1,1 @@
+"""Pages of evals, one module for each subject."""
