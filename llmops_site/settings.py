@@ -224,6 +224,8 @@ CELERY_BEAT_SCHEDULE = {
     "close-lost-answers": {"task": "playground.close_lost", "schedule": timedelta(minutes=1)},
     "delete-old-playground-runs": {"task": "playground.purge", "schedule": timedelta(hours=1)},
     "sync-prompts-with-git": {"task": "prompts.sync_git", "schedule": timedelta(minutes=1)},
+    "take-up-broken-off-imports": {"task": "evals.resume_imports", "schedule": timedelta(minutes=1)},
+    "forget-old-imports-of-examples": {"task": "evals.forget_imports", "schedule": timedelta(hours=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.evals.examples import BadExample, ExampleBody, body_from_dict, key_problem
+from apps.evals.importing import writing
 from apps.evals.importing.found import Record, RowRefused
 from apps.evals.importing.json_rows import value_of
 from apps.evals.importing.mapping import Mapped, Target, looks_like_messages
@@ -13,6 +14,7 @@ from apps.evals.types import Json, ReviewState
 
 ANSWER_NAMES = frozenset({"output", "outputs", "answer", "expected", "response", "text", "completion", "generation"})
 """Where outputs are an object with one of these names alone, its value is what is expected."""
+OUTPUTS = frozenset({"output", "outputs", "reference_outputs", "expectedoutput", "expected_output"})
 TEXT_OF_DOCUMENT = ("content", "text", "page_content", "body", "passage")
 SCHEMA_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string", "String": "string"}
 """Words for types that function definitions are met with, and JSON Schema's."""
@@ -88,7 +90,10 @@ def _add(told: dict[str, Json], target: Target, source: str, value: Json) -> Non
 
 def _cell(text: Json, target: Target) -> Json:
     """A cell as the value that it most likely stands for."""
-    if not isinstance(text, str) or target in {Target.KEY, Target.STATE, Target.NOTE}:
+    if not isinstance(text, str):
+        return text
+    text = writing.plain_text(text)
+    if target in {Target.KEY, Target.STATE, Target.NOTE}:
         return text
     stripped = text.strip()
     if stripped[:1] in {"{", "["} and stripped[-1:] in {"}", "]"}:
@@ -137,14 +142,13 @@ def _schema_types(value: Json) -> Json:
 
 def _expected(value: Json, source: str) -> Json:
     """Outputs that are an object of one text stand for that text; an assistant's message for its content."""
-    if not isinstance(value, Mapping):
+    # What is called `expected` is taken as it stands.
+    if not isinstance(value, Mapping) or source.lower() not in OUTPUTS:
         return value
     if set(value) <= {"role", "content"} and isinstance(value.get("content"), str):
         return value["content"]
-    if len(value) == 1 and source.lower() in {"output", "outputs", "reference_outputs", "expectedoutput"}:
-        name, inner = next(iter(value.items()))
-        return inner if name.lower() in ANSWER_NAMES else value
-    return value
+    name, inner = next(iter(value.items()), ("", value))
+    return inner if len(value) == 1 and name.lower() in ANSWER_NAMES else value
 
 
 def _documents(value: Json) -> list[Json]:
@@ -180,7 +184,9 @@ def _slices(value: Json) -> list[Json]:
 def _take_answer_from_messages(told: dict[str, Json], mapping: Mapped) -> None:
     """Rows for fine-tuning end with the answer; where nothing else is expected, that is what is."""
     messages = told.get("messages")
-    if any(column.target is Target.EXPECTED for column in mapping) or not looks_like_messages(messages):
+    if any(column.target is Target.EXPECTED for column in mapping):
+        return
+    if not isinstance(messages, list) or not looks_like_messages(messages):
         return
     last = messages[-1]
     if len(messages) > 1 and last["role"] == "assistant" and isinstance(last.get("content"), str):

@@ -1,0 +1,28 @@
+"""Jobs of evals. Each only says when; what is to be done stands in the database."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core import clock
+from apps.evals.services import set_imports
+
+# --- Imports, exports, health
+
+
+@shared_task(name="evals.read_import")
+def read_import(*, import_id: int, **_newer: object) -> None:
+    """Read the rows of an upload, unless somebody is at it or it was done."""
+    set_imports.read(import_id, now=clock.now())
+
+
+@shared_task(name="evals.resume_imports")
+def resume_imports(**_newer: object) -> None:
+    """Take up uploads and readings whose process is gone."""
+    set_imports.resume(now=clock.now())
+
+
+@shared_task(name="evals.forget_imports")
+def forget_imports(**_newer: object) -> None:
+    """Let go of uploads that nobody confirmed."""
+    set_imports.forget(now=clock.now())
