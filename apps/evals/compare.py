@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from apps.evals import stats_records
-from apps.evals.summary import Interval
+from apps.evals.summary import Interval, Item, ScorerFacts
 from apps.evals.types import Verdict
 
 
@@ -130,9 +130,9 @@ class ChangedExample:
 class Comparison:
     """Two runs compared. `verdict` and `sentence` are those of everything together.
 
-    `left_out`: examples that are in both runs and are not the same there; `only_candidate`, `only_baseline`: in one run
-    only. `unlike_scorers` are those that are not the same in both runs; they are not compared. `examples` are all
-    common ones, newly failing first, then by change, the largest loss first.
+    `left_out`: examples that are in both runs and are not the same there; `only_candidate`, `only_baseline`: in one
+    run only. `unlike_scorers` are those that are not the same in both runs; they are not compared. `examples` are those
+    that changed (at most 5,000): newly failing first, then newly passing, then the largest loss first.
     """
 
     verdict: Verdict
@@ -151,7 +151,9 @@ class Comparison:
     cost: Ratio | None = None
     """Dollars an answer."""
     examples: tuple[ChangedExample, ...] = ()
-    notes: tuple[str, ...] = ()
+    candidate_curve: tuple[float, ...] = ()
+    baseline_curve: tuple[float, ...] = ()
+    """Scores of everything together at the percentiles 0, 1, ... 100 of the compared examples, worst first."""
     format: int = 1
 
     @property
@@ -172,3 +174,21 @@ class Comparison:
     def scorer(self, slug: str) -> ScorerComparison | None:
         """The comparison by one scorer."""
         return next((each for each in self.scorers if each.slug == slug), None)
+
+
+def compare(
+    candidate: Sequence[Item],
+    baseline: Sequence[Item],
+    settings: Settings,
+    *,
+    scorers: Sequence[ScorerFacts],
+    baseline_scorers: Sequence[ScorerFacts] | None = None,
+    against: str = "the baseline",
+) -> Comparison:
+    """Two runs' results compared. `scorers` are the candidate's, and the baseline's too unless it has its own; those
+    with the same identity are compared. `against` is what sentences call the baseline. Never raises for what is in the
+    items; without any pair the verdict is `cannot_tell`."""
+    from apps.evals import stats_compare
+
+    old = scorers if baseline_scorers is None else baseline_scorers
+    return stats_compare.compare(candidate, baseline, settings, scorers, old, against)
