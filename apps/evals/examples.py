@@ -34,6 +34,12 @@ class BadExample(DomainError):
         super().__init__()
         self.details = {place: list(sentences) for place, sentences in problems.items()}
 
+    def moved(self, old: str, new: str) -> BadExample:
+        """The same errors with `old` at the beginning of each field's name replaced."""
+        return BadExample(
+            {(new + place.removeprefix(old)).strip("."): sentences for place, sentences in self.details.items()}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ExampleBody:
