@@ -2,6 +2,7 @@
 
 from apps.evals.models.gates import Gate, GateReport
 from apps.evals.models.online import OnlineEval, OnlineItem, OnlineScorer, OnlineTally
+from apps.evals.models.run_requests import RunRequest
 from apps.evals.models.runs import (
     CachedAnswer,
     Comparison,
@@ -40,6 +41,7 @@ __all__ = [
     "Result",
     "ResultScore",
     "Revision",
+    "RunRequest",
     "RunScorer",
     "Scorer",
     "ScorerSecret",

@@ -6,7 +6,8 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from apps.core import clock
 from apps.evals.models.gates import Gate
@@ -180,7 +181,10 @@ class Result(models.Model):
                 condition=Q(state__in=[state.value for state in ResultState]), name="evals_result_state_known"
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["run", "state"], name="evals_result_state")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["run", "state"], name="evals_result_state"),
+            models.Index(F("run"), F("is_passed"), Coalesce("value", -1.0), F("id"), name="evals_result_worst"),
+        ]
 
     def __str__(self) -> str:
         return f"result {self.pk}"
