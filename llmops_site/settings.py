@@ -226,6 +226,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync-prompts-with-git": {"task": "prompts.sync_git", "schedule": timedelta(minutes=1)},
     "take-up-broken-off-imports": {"task": "evals.resume_imports", "schedule": timedelta(minutes=1)},
     "forget-old-imports-of-examples": {"task": "evals.forget_imports", "schedule": timedelta(hours=1)},
+    "resume-calibrations": {"task": "evals.resume_calibrations", "schedule": timedelta(minutes=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},
 }

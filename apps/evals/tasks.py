@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core import clock
-from apps.evals.services import set_imports
+from apps.evals.services import calibrations, set_imports
 
 # --- Imports, exports, health
 
@@ -26,3 +26,17 @@ def resume_imports(**_newer: object) -> None:
 def forget_imports(**_newer: object) -> None:
     """Let go of uploads that nobody confirmed."""
     set_imports.forget(now=clock.now())
+
+# --- Scorers and calibration
+
+
+@shared_task(name="evals.calibrate")
+def calibrate(*, calibration_id: int, **_newer: object) -> None:
+    """Judge what waits of a calibration, unless somebody is at it or it ended."""
+    calibrations.calibrate(calibration_id)
+
+
+@shared_task(name="evals.resume_calibrations")
+def resume_calibrations(**_newer: object) -> None:
+    """Queue calibrations that lost their worker."""
+    calibrations.wake_due(now=clock.now())
