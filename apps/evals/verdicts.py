@@ -3,9 +3,9 @@
 A candidate is `better` when its mean cannot be lower and its worst tenth cannot have lost more than its margin;
 `not_worse` when its mean cannot have lost more than the margin, and the same of the tail. `worse` needs a loss that is
 more than chance and possibly more than the margin. `worse_in_the_tail` needs one that is more than chance and was seen
-to be as large as the mean's margin: a tail that is clearly worse is not made up for by its own margin, which is about
-what might have gone unseen. "Cannot" goes by the cautious intervals. Both claims in its favor need both parts, so each is false at most as often as its weaker part
-(intersection-union, Berger 1982).
+to be as large as the mean's margin: the tail's own margin is about what might have gone unseen, and makes up for no
+clear loss. "Cannot" goes by the cautious intervals. Both claims in its favor need both parts, so each is false at most
+as often as its weaker part (intersection-union, Berger 1982).
 """
 
 from __future__ import annotations
