@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from apps.core.errors import NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.evals import calibration_rows
 from apps.evals.calibrating import Figures, Judged, consensus, figures_from_dict, license_of
 from apps.evals.calibration_rows import Grading, LabeledCase, case_of
@@ -102,8 +102,11 @@ def _license(kind: ScorerKind | None, newest: Calibration | None) -> tuple[bool,
 
 
 def grading_of(version: ScorerVersion) -> Grading:
-    """The categories of this version of a judge."""
-    return calibration_rows.grading_of(KINDS[version.scorer.kind], version.config, version.pass_mark)
+    """The categories of this version of a judge. Raises Invalid when its kind is not installed."""
+    kind = KINDS.get(version.scorer.kind)
+    if kind is None:
+        raise Invalid(scorer=[f"The kind {version.scorer.kind} is not installed here."])
+    return calibration_rows.grading_of(kind, version.config, version.pass_mark)
 
 
 def judged_items(calibration: Calibration, grading: Grading) -> list[Judged]:

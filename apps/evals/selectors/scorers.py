@@ -41,6 +41,11 @@ def list_scorers(project: Project, *, with_archived: bool = False) -> list[Score
     return [ScorerLine(row.scorer, row, KINDS.get(row.scorer.kind)) for row in found]
 
 
+def line_of(scorer: Scorer) -> ScorerLine:
+    """One scorer as lists show it."""
+    return ScorerLine(scorer, get_version(scorer), KINDS.get(scorer.kind))
+
+
 def get_version(scorer: Scorer, number: int | None = None) -> ScorerVersion:
     """A version of the scorer; None: the newest. Raises NotFound."""
     wanted = scorer.head if number is None else number
