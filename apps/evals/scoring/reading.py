@@ -65,7 +65,7 @@ def config_reader(
 
 def _read_field(field: Field, value: Json) -> Json:
     if value is None or (isinstance(value, str) and not value.strip() and field.type is not FieldType.LIST):
-        return field.default
+        return list(field.default or ()) if field.type is FieldType.LIST else field.default
     if field.type in {FieldType.TEXT, FieldType.LONG_TEXT, FieldType.MODEL}:
         return _text(value, MAX_LONG_TEXT if field.type is FieldType.LONG_TEXT else MAX_TEXT)
     if field.type is FieldType.NUMBER:

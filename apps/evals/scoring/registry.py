@@ -12,8 +12,11 @@ from importlib.metadata import EntryPoint, entry_points
 
 from apps.evals.scoring import (
     ceilings,
+    citations,
     classes,
     embeddings,
+    json_fields,
+    json_outputs,
     judges,
     ngram_metrics,
     numbers,
@@ -21,6 +24,8 @@ from apps.evals.scoring import (
     retrieval_judges,
     similarity,
     texts,
+    tool_calls,
+    trajectory,
 )
 from apps.evals.scoring.kinds import Config, ScorerKind
 from apps.evals.types import Case, Score, ScoreState, scorer_failed
@@ -33,9 +38,14 @@ GROUP = "prodworthy.scorers"
 BUILT_IN: tuple[ScorerKind, ...] = (
     *texts.KINDS,
     *numbers.KINDS,
+    *json_outputs.KINDS,
+    *json_fields.KINDS,
+    *tool_calls.KINDS,
     *similarity.KINDS,
     *ngram_metrics.KINDS,
     *classes.KINDS,
+    *citations.KINDS,
+    *trajectory.KINDS,
     *ceilings.KINDS,
     *judges.KINDS,
     *retrieval_judges.KINDS,
