@@ -160,6 +160,10 @@ class Result(models.Model):
     latency_ms = models.PositiveIntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
+    # Of the input and output tokens; they are priced apart.
+    cached_input_tokens = models.BigIntegerField(null=True)
+    cache_write_tokens = models.BigIntegerField(null=True)
+    reasoning_tokens = models.BigIntegerField(null=True)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=12, null=True)
     is_from_cache = models.BooleanField(default=False)
     error_code = models.CharField(max_length=64, blank=True)
