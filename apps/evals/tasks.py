@@ -14,6 +14,13 @@ from apps.evals.services import calibrations, set_imports
 def read_import(*, import_id: int, **_newer: object) -> None:
     """Read the rows of an upload, unless somebody is at it or it was done."""
     set_imports.read(import_id, now=clock.now())
+    set_imports.find_duplicates(import_id)
+
+
+@shared_task(name="evals.find_import_duplicates")
+def find_import_duplicates(*, import_id: int, **_newer: object) -> None:
+    """Look for near duplicates in an upload that was read."""
+    set_imports.find_duplicates(import_id)
 
 
 @shared_task(name="evals.resume_imports")

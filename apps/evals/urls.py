@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from apps.evals.api import scorers as scorers_api
 from apps.evals.api import set_imports as set_imports_api
 from apps.evals.api import sets as sets_api
-from apps.evals.views import runs
+from apps.evals.views import runs, set_imports
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -24,6 +24,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/eval-sets/<slug:slug>/revisions/<int:number>", sets_api.RevisionApi.as_view(), name="api_eval_revision"
     ),
     # --- Imports, exports, health
+    path("p/<slug:project>/eval-sets/<slug:slug>/import", set_imports.import_page, name="eval_set_import"),
+    path(
+        "p/<slug:project>/eval-sets/<slug:slug>/import/<uuid:job>", set_imports.import_job, name="eval_set_import_job"
+    ),
+    path(
+        "p/<slug:project>/eval-sets/<slug:slug>/import/<uuid:job>/discard",
+        set_imports.import_discard,
+        name="eval_set_import_discard",
+    ),
+    path("p/<slug:project>/eval-sets/<slug:slug>/export", set_imports.export_page, name="eval_set_export"),
     path("api/v1/eval-sets/<slug:slug>/import", set_imports_api.SetImportApi.as_view(), name="api_eval_set_import"),
     path("api/v1/eval-sets/<slug:slug>/export", set_imports_api.SetExportApi.as_view(), name="api_eval_set_export"),
     # --- Scorers and calibration

@@ -18,11 +18,10 @@ from apps.core.rest import validated_query
 from apps.evals.importing.formats import MEDIA_TYPES as IMPORTED
 from apps.evals.importing.found import MAX_FILE
 from apps.evals.importing.texts import ENCODINGS
-from apps.evals.importing.writing import MEDIA_TYPES
-from apps.evals.selectors import set_imports as selectors
 from apps.evals.selectors.sets import get_revision, get_set
 from apps.evals.services import set_imports
 from apps.evals.services.set_imports import PIECE, FileTooLarge, Wish
+from apps.evals.set_downloads import streamed
 from apps.evals.set_import_serializers import ExportQuery, ImportedSetOutput, ImportQuery
 from apps.evals.types import ReviewState
 from apps.projects.access import ApiRequest, ProjectApi
@@ -141,8 +140,4 @@ class SetExportApi(ProjectApi):
         query = validated_query(ExportQuery, request)
         eval_set = get_set(request.project, slug)
         number = eval_set.head if query["revision"] is None else get_revision(eval_set, query["revision"]).number
-        form = query["format"]
-        response = StreamingHttpResponse(selectors.exported(eval_set, number, form), content_type=MEDIA_TYPES[form])
-        response["Content-Disposition"] = f'attachment; filename="{eval_set.slug}-r{number}.{form}"'
-        response["Cache-Control"] = "no-store"
-        return response
+        return streamed(eval_set, number, query["format"])

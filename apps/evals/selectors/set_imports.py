@@ -159,19 +159,18 @@ def first_staged(upload: SetImport, limit: int = 20) -> list[StagedExample]:
     return list(rows.order_by("row")[:limit])
 
 
-def find_duplicates(upload: SetImport) -> list[dict[str, Json]]:
-    """Groups of rows that ask the same as each other or as an example of the set: exact ones first, then near ones.
-
-    Near ones are looked for when upload and set are small enough.
-    """
+def exact_duplicates(upload: SetImport) -> list[dict[str, Json]]:
+    """Groups of rows that ask just what each other or an example of the set asks."""
     with connection.cursor() as cursor:
         cursor.execute(SAME_INPUT, plan_values(upload))
-        found: list[dict[str, Json]] = [
-            {"keys": list(keys), "held": list(held), "similarity": 1.0} for keys, held, _ in cursor.fetchall()
-        ]
-    near = _near_duplicates(upload)
+        return [{"keys": list(keys), "held": list(held), "similarity": 1.0} for keys, held, _ in cursor.fetchall()]
+
+
+def all_duplicates(upload: SetImport) -> list[dict[str, Json]]:
+    """The groups of rows that ask the same: exact ones first, then near ones, where upload and set are small enough."""
+    found = exact_duplicates(upload)
     exact = {key for group in found for key in (*group["keys"], *group["held"])}
-    found += [group for group in near if not {*group["keys"], *group["held"]} <= exact]
+    found += [group for group in _near_duplicates(upload) if not {*group["keys"], *group["held"]} <= exact]
     return found[:MOST_GROUPS]
 
 

@@ -196,11 +196,12 @@ def begin_reading(*, upload: SetImport, mapping: Mapped, state: ReviewState, rep
     upload.refresh_from_db()
     if moved != 1:
         raise NotReady(state=upload.state)
-    if upload.size <= READ_AT_ONCE:
-        read(upload.pk, now=now)
-        upload.refresh_from_db()
-    else:
+    if upload.size > READ_AT_ONCE:
         jobs.enqueue("evals.read_import", import_id=upload.pk)
+        return
+    read(upload.pk, now=now)
+    upload.refresh_from_db()
+    jobs.enqueue("evals.find_import_duplicates", import_id=upload.pk)
 
 
 def read(import_id: int, *, now: datetime) -> None:
@@ -232,10 +233,22 @@ def _finish(reader: _Reader) -> None:
         rows=reader.rows,
         counts={**tally.as_dict(), "rejected": reader.rejected, "without_key": reader.without_key, **reader.codes},
         problems=[problem.as_dict() for problem in reader.problems],
-        duplicates=selectors.find_duplicates(upload),
+        duplicates=selectors.exact_duplicates(upload),
         lease_token=None,
         lease_until=None,
     )
+
+
+def find_duplicates(import_id: int) -> None:
+    """Add near duplicates to what is known of an upload that waits to be confirmed."""
+    upload = SetImport.objects.filter(pk=import_id, state="ready").first()
+    if upload is None:
+        return
+    found = selectors.all_duplicates(upload)
+    counts = {**upload.counts, "looked_near": 1}
+    # Unless it was read again meanwhile, with another mapping.
+    waiting = SetImport.objects.filter(pk=import_id, state="ready", readings=upload.readings, counts=upload.counts)
+    waiting.update(duplicates=found, counts=counts)
 
 
 def _held(upload: SetImport) -> Any:
