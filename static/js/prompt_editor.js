@@ -51,6 +51,12 @@
   form.addEventListener("input", changed);
   document.addEventListener("rows-changed", changed);
 
+  // What was typed before this script ran, or what the browser put back after a reload.
+  const isTyped = (field) =>
+    field.matches("textarea, input[type=text], input:not([type])") &&
+    field.value !== field.defaultValue.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+  if ([...form.elements].some(isTyped)) changed();
+
   // --- What the server says about a field stands beside it -----------------------------------------------------------
 
   function fieldAt(place) {

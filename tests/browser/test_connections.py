@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps.projects.models import Project
 from apps.providers.models import Connection
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 from tests.fakes.provider import KEY, FakeProvider
 
@@ -65,17 +66,18 @@ def test_adds_and_tests_a_connection(
     assert Connection.objects.get().slug == "our-server"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_and_can_be_read(contexts: Any, live_server: LiveServer, project: Project, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_fits_and_can_be_read(
+    contexts: Any, live_server: LiveServer, project: Project, scheme: str, width: int
+) -> None:
     Connection.objects.create(
         project=project, slug="openai", name="OpenAI", protocol="openai", base_url="https://api.openai.com/v1",
         model_names=["gpt-4o", "a-model-with-a-very-long-name-that-goes-on-and-on-and-on-and-on"],
         last_check_ok=False, last_check_note="The provider does not accept the key of this connection.",
     )  # fmt: skip
-    for width in (400, 1440):
-        page = contexts(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        for rest in ("", "/new?preset=bedrock", "/openai", "/openai/remove"):
-            page.goto(f"{live_server.url}/p/{project.slug}/settings/providers{rest}")
-            expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-            assert overflow(page) <= 0, rest
-            assert findings(page) == [], rest
+    page = contexts(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for rest in ("", "/new?preset=bedrock", "/openai", "/openai/remove"):
+        page.goto(f"{live_server.url}/p/{project.slug}/settings/providers{rest}")
+        expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+        assert overflow(page) <= 0, rest
+        assert findings(page) == [], rest

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from apps.telemetry.models import Span
 from tests.browser import product as running
+from tests.browser.looks import LOOKS
 from tests.browser.product import set_up
 from tests.browser.test_look import findings, overflow
 
@@ -173,14 +174,13 @@ PAGES = (
 def faults(page: Page) -> dict[str, Any]:
     """What axe finds and what is too wide, by width and theme."""
     found = {}
-    for width in (1440, 400):
-        for theme in ("light", "dark"):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            page.wait_for_timeout(250)  # colors change by a transition
-            wrong = findings(page), overflow(page)
-            if wrong != ([], 0):
-                found[f"{theme} {width}"] = wrong
+    for theme, width in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.wait_for_timeout(250)  # colors change by a transition
+        wrong = findings(page), overflow(page)
+        if wrong != ([], 0):
+            found[f"{theme} {width}"] = wrong
     return found
 
 

@@ -18,6 +18,7 @@ from apps.prompts.models import Draft
 from apps.prompts.services import git as git_services
 from apps.prompts.services.git_remotes import Wishes
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 from tests.factories import NOW, actor_of
 from tests.prompts.git_hands import publish
@@ -95,8 +96,7 @@ def busy_repository(project: Project, alice: User, tmp_path: Path, settings: Any
         yield
 
 
-@pytest.mark.parametrize("width", [1440, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_fits_every_window(
     window: OpenWindow, busy_repository: None, project: Project, width: int, scheme: str
 ) -> None:

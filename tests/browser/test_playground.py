@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from apps.playground.models import PlaygroundAnswer, PlaygroundRun
 from apps.prompts.models import Draft
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 from tests.telemetry.conftest import address as address
 from tests.telemetry.conftest import span_tables as span_tables
@@ -142,8 +143,7 @@ def test_works_without_script(span_tables: None, address: str, alice_client: Cli
     assert [answer.state for answer in PlaygroundAnswer.objects.all()] == ["done", "done"]
 
 
-@pytest.mark.parametrize("width", [1440, 400])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
 def test_pleases_axe_and_fits_its_window(page: Page, theme: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from apps.prompts.models import Draft, Prompt, Version
 from apps.prompts.types import VariableType
 from tests import factories
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 from tests.conftest import page_client
 
@@ -291,8 +292,7 @@ def test_finds_a_prompt_from_the_palette(window: OpenWindow, prompt: Prompt) -> 
     expect(page).to_have_url(re.compile("/prompts/support/answer$"))
 
 
-@pytest.mark.parametrize("width", [1440, 400])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
 def test_pleases_axe_and_fits_its_window(
     window: OpenWindow, live_server: LiveServer, prompt: Prompt, alice: User, theme: str, width: int
 ) -> None:

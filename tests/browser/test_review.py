@@ -14,6 +14,7 @@ from apps.projects.models import Project
 from apps.telemetry.models import ReviewItem, TraceNote
 from apps.telemetry.services import review as services
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -152,8 +153,7 @@ def test_works_without_script(
     ]
 
 
-@pytest.mark.parametrize("width", [1440, 400])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
 def test_pleases_axe_and_fits_its_window(page: Page, live_server: LiveServer, theme: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from apps.projects.models import Project
 from apps.telemetry.models import Score
 from apps.telemetry.services import feedback
 from tests.browser.conftest import REPORT_VIOLATIONS
+from tests.browser.looks import LOOKS
 from tests.browser.test_look import findings, overflow
 from tests.dashboards.test_quality import give
 
@@ -153,8 +154,7 @@ def test_the_script_says_when_a_vote_is_refused(live_server: LiveServer, page: P
     expect(page.get_by_role("status")).to_have_text("This link does not work any more. Ask for a new one.")
 
 
-@pytest.mark.parametrize("width", [1440, 400])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
 def test_quality_pleases_axe_and_fits_its_window(
     live_server: LiveServer, page: Page, project: Project, alice_client: Client, theme: Any, width: int
 ) -> None:
