@@ -5,10 +5,16 @@ from django.urls import URLPattern, URLResolver, path
 from apps.evals.api import scorers as scorers_api
 from apps.evals.api import set_imports as set_imports_api
 from apps.evals.api import sets as sets_api
-from apps.evals.views import runs, set_imports
+from apps.evals.views import results, runs, set_imports
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
+    # A key may hold `/`, so what ends in a word of its own stands before what is only a key.
+    path(
+        "p/<slug:project>/eval-sets/<slug:slug>/examples/<path:key>/results",
+        results.example_results,
+        name="example_results",
+    ),
     # --- Sets and examples
     path("api/v1/eval-sets", sets_api.EvalSetsApi.as_view(), name="api_eval_sets"),
     path("api/v1/eval-sets/<slug:slug>", sets_api.EvalSetApi.as_view(), name="api_eval_set"),
@@ -49,6 +55,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # --- Runs and results
     path("p/<slug:project>/eval-runs", runs.runs_page, name="eval_runs"),
     path("p/<slug:project>/eval-runs/<int:number>", runs.run_page, name="eval_run"),
+    path("p/<slug:project>/eval-runs/<int:number>/cancel", runs.run_cancel, name="eval_run_cancel"),
+    path("p/<slug:project>/eval-runs/<int:number>/retry", runs.run_retry, name="eval_run_retry"),
+    path("p/<slug:project>/eval-runs/<int:number>/results", results.results_page, name="eval_results"),
+    path("p/<slug:project>/eval-runs/<int:number>/results/<path:key>", results.result_page, name="eval_result"),
+    path("p/<slug:project>/prompts/<path:prompt>/-/evals", runs.prompt_evals, name="prompt_evals"),
     # --- Comparisons and model upgrades
     # --- Gates
     # --- Online evals
