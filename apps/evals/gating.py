@@ -51,7 +51,8 @@ class Evidence:
     """What a gate judges by. `summary` is over the gate's deciding scorers alone; None while there is none.
 
     `is_newest`: the run's examples are those that the set holds now. `missing_keys`: critical examples that the run
-    does not hold. `baseline` names what it was compared with, and `why_none` says why there is no comparison.
+    does not hold. `informing` scorers decide nothing; `remarks` go into the report as they are. `baseline` names what
+    it was compared with, and `why_none` says why there is no comparison.
     """
 
     state: RunState
@@ -69,6 +70,7 @@ class Evidence:
     critical: tuple[CriticalExample, ...] = ()
     missing_keys: tuple[str, ...] = ()
     informing: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def _notes(config: GateConfig, evidence: Evidence) -> Iterator[str]:
         scores = None if evidence.summary is None else evidence.summary.scorer(slug)
         mean = None if scores is None else scores.mean
         yield f"{slug} informs only and decided nothing{'' if mean is None else f'; its mean is {mean:.3f}'}."
+    yield from evidence.remarks
 
 
 def _conditions(config: GateConfig, evidence: Evidence) -> Iterator[Condition]:
@@ -540,3 +543,60 @@ def _span(interval: Interval) -> str:
 def _listed(names: list[str] | tuple[str, ...]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+# --- Conditions in words ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One thing that a gate asks for, before anything was judged."""
+
+    title: str
+    target: str
+    detail: str = ""
+
+
+def described(config: GateConfig) -> tuple[Asked, ...]:
+    """What the conditions ask for, in the order in which a report has them."""
+    return tuple(_described(config))
+
+
+def _described(config: GateConfig) -> Iterator[Asked]:
+    bound = "lower bound of the interval" if config.by == "interval" else "the figure alone"
+    if config.minimum_pass_rate is not None:
+        yield Asked("Pass rate", f"≥ {formats.percent(config.minimum_pass_rate)}", bound)
+    for one in config.deciding:
+        if one.minimum_mean is not None:
+            yield Asked(f"Mean of {one.slug}", f"≥ {formats.percent(one.minimum_mean)}", bound)
+    yield from _described_baseline(config)
+    for floor in config.slices:
+        rate, mean = floor.minimum_pass_rate, floor.minimum_mean
+        parts = [f"pass rate ≥ {formats.percent(rate)}"] if rate is not None else []
+        parts += [f"mean ≥ {formats.percent(mean)}"] if mean is not None else []
+        yield Asked(f"Slice {floor.name}", ", ".join(parts), f"over at least {floor.minimum_examples:,} examples")
+    if config.critical_slices or config.critical_examples:
+        named = [*config.critical_slices, *config.critical_examples]
+        yield Asked("No critical failure", "0", _listed(named))
+    for which, most in (("P50", config.maximum_latency_p50_ms), ("P99", config.maximum_latency_p99_ms)):
+        if most is not None:
+            yield Asked(f"Latency, {which}", f"≤ {formats.milliseconds(most)}")
+    if config.maximum_cost_per_call_usd is not None:
+        yield Asked("Cost per answer", f"≤ {_money(float(config.maximum_cost_per_call_usd))}")
+    yield Asked("Enough examples", f"≥ {config.minimum_examples:,}", "judged by every scorer that decides")
+    yield Asked("Failed calls", f"≤ {formats.percent(config.maximum_error_rate)}")
+    yield Asked("Failures of a scorer", f"≤ {formats.percent(config.maximum_scorer_error_rate)}")
+    yield Asked("Not scored", f"≤ {formats.percent(config.maximum_not_scored_rate)}", "by each scorer")
+    if config.repetitions > 1:
+        yield Asked("Repetitions", f"≥ {config.repetitions}")
+    if config.model:
+        yield Asked("The gate's model", config.model)
+
+
+def _described_baseline(config: GateConfig) -> Iterator[Asked]:
+    baseline = config.baseline
+    if baseline.kind == "none":
+        return
+    name = f"what is live in {baseline.environment}" if baseline.kind == "live" else f"run {baseline.run}"
+    yield Asked("Not worse than the baseline", f"≥ {_points(-baseline.margin)}", name)
+    yield Asked("Worst tenth holds", f"≥ {_points(-baseline.tail_margin)}", name)

@@ -2,9 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from apps.evals.api import gates as gates_api
 from apps.evals.api import scorers as scorers_api
 from apps.evals.api import set_imports as set_imports_api
 from apps.evals.api import sets as sets_api
+from apps.evals.views import gates as gate_pages
 from apps.evals.views import results, runs, set_imports
 
 # Each part of the app adds its own below its heading.
@@ -62,5 +64,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:project>/prompts/<path:prompt>/-/evals", runs.prompt_evals, name="prompt_evals"),
     # --- Comparisons and model upgrades
     # --- Gates
+    path("p/<slug:project>/gates", gate_pages.gates_page, name="gates"),
+    path("p/<slug:project>/gates/new", gate_pages.gate_new, name="gate_new"),
+    path("p/<slug:project>/gates/<slug:slug>", gate_pages.gate_page, name="gate"),
+    path("p/<slug:project>/gates/<slug:slug>/edit", gate_pages.gate_edit, name="gate_edit"),
+    path("p/<slug:project>/gates/<slug:slug>/check", gate_pages.gate_check, name="gate_check"),
+    path("p/<slug:project>/gates/<slug:slug>/archive", gate_pages.gate_archive, name="gate_archive"),
+    path("p/<slug:project>/gate-reports/<uuid:uuid>", gate_pages.gate_report, name="gate_report"),
+    path("p/<slug:project>/eval-runs/<int:number>/gate", gate_pages.run_gate, name="run_gate"),
+    path("api/v1/gates", gates_api.GatesApi.as_view(), name="api_gates"),
+    path("api/v1/gates/<slug:slug>", gates_api.GateApi.as_view(), name="api_gate"),
+    path("api/v1/gates/<slug:slug>/check", gates_api.GateCheckApi.as_view(), name="api_gate_check"),
+    path("api/v1/gates/<slug:slug>/reports", gates_api.GateReportsApi.as_view(), name="api_gate_reports"),
+    path("api/v1/gate-reports/<uuid:uuid>", gates_api.GateReportApi.as_view(), name="api_gate_report"),
     # --- Online evals
 ]
