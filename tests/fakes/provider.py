@@ -120,6 +120,10 @@ class FakeProvider:
         self.calls: list[Call] = []
         self.answer = Answer()
         self.by_model: dict[str, Script] = {}
+        self.answers: Callable[[Any], Answer] | None = None
+        """What the models say to a request, by its body, in place of `answer`."""
+        self.doors: dict[str, Callable[[Any], Any]] = {}
+        """Doors of services that are no provider: the JSON that a POST to a path is answered with, by its body."""
         self.port = 0
         self.connections = 0
         """How many were opened, ever."""
@@ -166,6 +170,8 @@ class FakeProvider:
         self._queue.clear()
         self.by_model.clear()
         self.answer = Answer()
+        self.answers = None
+        self.doors = {}
         self.closed_early = 0
 
     def wait_until(self, is_so: Callable[[FakeProvider], bool], seconds: float = 20.0) -> bool:
@@ -240,14 +246,17 @@ class FakeProvider:
         model = str(body.get("model", ""))
         script = script or self.by_model.get(model)
         sender = _Sender(reader, writer, self, script)
+        said = self.answers(body) if self.answers is not None and method == "POST" else self.answer
         if method == "GET" and path.endswith("/models"):
             await sender.json({"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
         elif method == "POST" and path.endswith("/chat/completions"):
-            await sender.answer(openai_whole(self.answer, model), openai_events(self.answer, body), body)
+            await sender.answer(openai_whole(said, model), openai_events(said, body), body)
         elif method == "POST" and path.endswith("/messages"):
-            await sender.answer(anthropic_whole(self.answer, model), anthropic_events(self.answer, model), body)
+            await sender.answer(anthropic_whole(said, model), anthropic_events(said, model), body)
         elif method == "POST" and path.endswith("/embeddings"):
             await sender.answer(embeddings(body), [], body)
+        elif method == "POST" and path in self.doors:
+            await sender.json(self.doors[path](body))
         else:
             await sender.json({"error": {"message": f"no such door: {method} {path}"}}, status=404)
         return sender.may_go_on
