@@ -203,7 +203,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"telemetry.*": {"queue": "telemetry"}, "evals.*": {"queue": "evals"}}
+CELERY_TASK_ROUTES = {
+    "telemetry.*": {"queue": "telemetry"},
+    # What takes minutes; the other jobs of evals are short.
+    "evals.work": {"queue": "evals"},
+    "evals.calibrate": {"queue": "evals"},
+}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
@@ -224,8 +229,11 @@ CELERY_BEAT_SCHEDULE = {
     "close-lost-answers": {"task": "playground.close_lost", "schedule": timedelta(minutes=1)},
     "delete-old-playground-runs": {"task": "playground.purge", "schedule": timedelta(hours=1)},
     "sync-prompts-with-git": {"task": "prompts.sync_git", "schedule": timedelta(minutes=1)},
+    "take-up-healths-of-sets": {"task": "evals.resume_health", "schedule": timedelta(minutes=1)},
     "take-up-broken-off-imports": {"task": "evals.resume_imports", "schedule": timedelta(minutes=1)},
     "forget-old-imports-of-examples": {"task": "evals.forget_imports", "schedule": timedelta(hours=1)},
+    "wake-workers-of-runs": {"task": "evals.wake_up", "schedule": timedelta(seconds=5)},
+    "forget-answers-of-runs": {"task": "evals.forget_answers", "schedule": timedelta(hours=1)},
     "resume-calibrations": {"task": "evals.resume_calibrations", "schedule": timedelta(minutes=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
 from apps.core import clock
-from apps.evals.services import calibrations, set_imports
+from apps.evals.services import calibrations, executing, keeping_answers, runs, set_health, set_imports
 
 # --- Imports, exports, health
 
@@ -29,10 +30,23 @@ def resume_imports(**_newer: object) -> None:
     set_imports.resume(now=clock.now())
 
 
+@shared_task(name="evals.work_out_health")
+def work_out_health(*, set_id: int, **_newer: object) -> None:
+    """Work out the figures of a set's health, unless somebody is at it or nobody asked."""
+    set_health.work_out(set_id, now=clock.now())
+
+
+@shared_task(name="evals.resume_health")
+def resume_health(**_newer: object) -> None:
+    """Take up figures that were asked for and are not being worked out."""
+    set_health.resume(now=clock.now())
+
+
 @shared_task(name="evals.forget_imports")
 def forget_imports(**_newer: object) -> None:
     """Let go of uploads that nobody confirmed."""
     set_imports.forget(now=clock.now())
+
 
 # --- Scorers and calibration
 
@@ -47,3 +61,31 @@ def calibrate(*, calibration_id: int, **_newer: object) -> None:
 def resume_calibrations(**_newer: object) -> None:
     """Queue calibrations that lost their worker."""
     calibrations.wake_due(now=clock.now())
+
+
+# --- Runs
+
+
+@shared_task(name="evals.work")
+def work(**_newer: object) -> None:
+    """Execute the runs that nobody works on, for as long as a task may."""
+    executing.work()
+
+
+@shared_task(name="evals.wake_up")
+def wake_up(**_newer: object) -> None:
+    """Have a worker look, when a run waits or has lost its worker."""
+    executing.wake_up()
+    runs.abandon_waiting(now=clock.now())
+
+
+@shared_task(name="evals.forget_answers")
+def forget_answers(**_newer: object) -> None:
+    """Delete answers that were kept for other runs and are old."""
+    keeping_answers.forget_answers(now=clock.now())
+
+
+@worker_shutting_down.connect
+def stop_working(**_told: object) -> None:
+    """Pass the end of the worker on to the processes that it has forked, which hear of it in no other way."""
+    executing.ask_workers_to_stop()

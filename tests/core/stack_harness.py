@@ -122,7 +122,8 @@ class Stack:
         """The process id of a part, found by its command among the supervisor's children."""
         marks = {
             "web": "llmops_site.asgi",
-            "worker": "--queues",
+            "worker": "default,telemetry",
+            "evals": "--queues evals",
             "beat": " beat ",
             "postgres": "postgres -D",
             "valkey": "valkey-server",

@@ -33,6 +33,7 @@ PROCESS_OF = {
     "web": "web",
     "doors": "web",
     "worker": "worker",
+    "evals": "evals",
     "beat": "beat",
 }
 
@@ -211,7 +212,7 @@ def test_becomes_ready_with_secrets_made_on_the_first_start(containers: Containe
     assert "/setup/" in setup.stdout
     assert "does not answer" not in setup.stderr
 
-    for service in ("web", "doors", "worker", "beat"):
+    for service in ("web", "doors", "worker", "evals", "beat"):
         containers.start(service)
     for service in ("web", "doors"):
         assert eventually(lambda service=service: containers.get(service, "/readyz")[0] == 200, seconds=120), service

@@ -45,7 +45,7 @@ def test_every_documented_variable_is_read() -> None:
 
 def test_containers_are_given_only_variables_that_are_read() -> None:
     services = yaml.safe_load((BASE / "docker-compose.yml").read_text())["services"]
-    for name in ("secrets", "setup", "web", "doors", "worker", "beat"):
+    for name in ("secrets", "setup", "web", "doors", "worker", "evals", "beat"):
         assert set(services[name]["environment"]) <= read_by_settings(), name
 
 

@@ -18,11 +18,16 @@ WORKER = (
     *("python", "-m", "celery", "-A", "llmops_site", "worker", "--concurrency", "2", "--queues", "default,telemetry"),
     *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
 )
+EVALS = (
+    # Of its own, so that a run that goes on for minutes delays nothing else; calls are many in each of its processes.
+    *("python", "-m", "celery", "-A", "llmops_site", "worker", "--concurrency", "2", "--queues", "evals"),
+    *("--hostname", "evals@%h", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+)
 BEAT = ("python", "-m", "celery", "-A", "llmops_site", "beat", "--loglevel", "INFO")
 PREPARE = ("python", "manage.py", "prepare")
 SECRETS = ("python", "manage.py", "make_secrets")
 
-COMMANDS = {"secrets": SECRETS, "prepare": PREPARE, "web": WEB, "worker": WORKER, "beat": BEAT}
+COMMANDS = {"secrets": SECRETS, "prepare": PREPARE, "web": WEB, "worker": WORKER, "evals": EVALS, "beat": BEAT}
 
 
 def command(name: str, *, host: str = "127.0.0.1", port: int = 8000) -> list[str]:

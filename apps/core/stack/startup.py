@@ -102,7 +102,7 @@ def _start_all(plan: Plan, supervisor: Supervisor, show: Print) -> None:
     if supervisor.run_once(prepare) != 0 and not supervisor.is_stopping:
         raise StartFailed(f"Preparing the database failed. The end of {prepare.log}:\n{tail(prepare.log)}")
     if not supervisor.is_stopping:
-        supervisor.bring_up([plan.program(name) for name in ("web", "worker", "beat")])
+        supervisor.bring_up([plan.program(name) for name in ("web", "worker", "evals", "beat")])
 
 
 def _make_directories(plan: Plan) -> None:

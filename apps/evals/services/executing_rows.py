@@ -37,7 +37,8 @@ UPDATE evals_result AS held SET state = told.state, output = told.output, tool_c
   finish_reason = told.finish_reason, response_model = told.response_model, ttft_ms = told.ttft_ms,
   latency_ms = told.latency_ms, input_tokens = told.input_tokens, output_tokens = told.output_tokens,
   cached_input_tokens = told.cached_input_tokens, cache_write_tokens = told.cache_write_tokens,
-  reasoning_tokens = told.reasoning_tokens, cost_usd = told.cost_usd, is_from_cache = told.is_from_cache, error_code = told.error_code, error = told.error,
+  reasoning_tokens = told.reasoning_tokens, cost_usd = told.cost_usd, is_from_cache = told.is_from_cache,
+  error_code = told.error_code, error = told.error,
   trace_id = told.trace_id, span_id = told.span_id, started_at = told.started_at,
   ended_at = CASE WHEN told.state = 'answered' THEN NULL ELSE %(now)s::timestamptz END,
   value = told.value, is_passed = told.is_passed
@@ -80,7 +81,8 @@ WITH cut AS (
 """
 PAGE = """
 SELECT * FROM (
-  SELECT result.id, result.repetition, result.state, result.tries, result.interrupted, result.output, result.tool_calls,
+  SELECT result.id, result.repetition, result.state, result.tries, result.interrupted,
+    result.is_from_cache, result.output, result.tool_calls,
     result.steps, result.finish_reason, result.ttft_ms, result.latency_ms, result.cost_usd, result.trace_id,
     result.span_id, result.started_at, result.response_model, result.input_tokens, result.output_tokens,
     result.cached_input_tokens, result.cache_write_tokens, result.reasoning_tokens,

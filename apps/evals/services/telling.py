@@ -38,8 +38,10 @@ class Told:
 
 
 def tell(run: EvalRun, told: Sequence[Told], *, model: str, retention_days: int, now: datetime) -> list[int]:
-    """Store the spans of calls of this model (as its provider names it), masked and priced like any other; the results that are told now. One that was stored before is
-    recognised, so telling again is safe. Raises django.db.Error, or Unavailable when nothing may be stored."""
+    """Store the spans of calls of this model (as its provider names it), masked and priced like any other; the results
+    that are told now. One that was stored before is recognized, so telling again is safe.
+
+    Raises django.db.Error, or Unavailable when nothing may be stored."""
     body = json.dumps({"spans": [_span(run, model, one) for one in told]}, default=str).encode("utf-8", "replace")
     records, positions, rejected = wire.read_spans(
         wire.read_body(body, max_items=len(told)).spans,
