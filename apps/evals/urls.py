@@ -4,10 +4,11 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.evals.api import gates as gates_api
 from apps.evals.api import scorers as scorers_api
+from apps.evals.api import set_health as set_health_api
 from apps.evals.api import set_imports as set_imports_api
 from apps.evals.api import sets as sets_api
 from apps.evals.views import gates as gate_pages
-from apps.evals.views import results, runs, set_imports
+from apps.evals.views import results, run_new, runs, set_health, set_imports
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -42,6 +43,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="eval_set_import_discard",
     ),
     path("p/<slug:project>/eval-sets/<slug:slug>/export", set_imports.export_page, name="eval_set_export"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/health", set_health.health_page, name="eval_set_health"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/health/keep", set_health.health_keep, name="eval_set_health_keep"),
+    path("api/v1/eval-sets/<slug:slug>/health", set_health_api.SetHealthApi.as_view(), name="api_eval_set_health"),
     path("api/v1/eval-sets/<slug:slug>/import", set_imports_api.SetImportApi.as_view(), name="api_eval_set_import"),
     path("api/v1/eval-sets/<slug:slug>/export", set_imports_api.SetExportApi.as_view(), name="api_eval_set_export"),
     # --- Scorers and calibration
@@ -56,6 +60,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     # --- Runs and results
     path("p/<slug:project>/eval-runs", runs.runs_page, name="eval_runs"),
+    path("p/<slug:project>/eval-runs/-/new", run_new.run_new, name="eval_run_new"),
+    path("p/<slug:project>/eval-runs/-/estimate", run_new.run_estimate, name="eval_run_estimate"),
     path("p/<slug:project>/eval-runs/<int:number>", runs.run_page, name="eval_run"),
     path("p/<slug:project>/eval-runs/<int:number>/cancel", runs.run_cancel, name="eval_run_cancel"),
     path("p/<slug:project>/eval-runs/<int:number>/retry", runs.run_retry, name="eval_run_retry"),
