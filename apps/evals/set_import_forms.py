@@ -169,3 +169,18 @@ class ConfirmImportForm(forms.Form):
     """What to write beside the revision."""
 
     note = forms.CharField(label=_("Note on the revision"), required=False, max_length=2_000)
+
+
+class _Keys(forms.MultipleChoiceField):
+    """Any keys; which of them are there is found out when they are removed."""
+
+    def valid_value(self, value: str) -> bool:
+        """True for what a key can be."""
+        return 0 < len(value) <= 200
+
+
+class KeepForm(forms.Form):
+    """The example to keep, and those that ask the same."""
+
+    key = forms.CharField(max_length=200, strip=False)
+    other = _Keys()

@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.evals.health import Standing
 from apps.evals.importing.texts import ENCODINGS
 from apps.evals.importing.writing import MEDIA_TYPES
 from apps.evals.types import ReviewState
@@ -78,3 +79,31 @@ class ExportQuery(serializers.Serializer[Any]):
 
     format = serializers.ChoiceField(required=False, default="jsonl", choices=sorted(MEDIA_TYPES))
     revision = serializers.IntegerField(required=False, default=None, min_value=1, help_text="the newest if left out")
+
+
+class HealthLineOutput(serializers.Serializer[Any]):
+    """One thing to look at."""
+
+    name = serializers.CharField()
+    standing = serializers.ChoiceField(choices=[one.value for one in Standing])
+    number = serializers.CharField(help_text="empty when it is not known")
+    target = serializers.CharField()
+    sentence = serializers.CharField()
+    action = serializers.CharField(help_text="a word for what would help; empty when nothing is to be done")
+
+
+class SetHealthOutput(serializers.Serializer[Any]):
+    """The health of a set."""
+
+    standing = serializers.ChoiceField(choices=[one.value for one in Standing], help_text="the worst of the lines")
+    is_current = serializers.BooleanField()
+    computed_at = serializers.DateTimeField(allow_null=True)
+    revision = serializers.IntegerField(allow_null=True, help_text="the revision that the figures are of")
+    lines = HealthLineOutput(many=True)
+    text_coverage = serializers.FloatField(
+        allow_null=True, help_text="share of recent production calls that have an example like them"
+    )
+    version_coverage = serializers.FloatField(
+        allow_null=True, help_text="share of recent production calls whose prompt version was run on the set"
+    )
+    figures = serializers.JSONField(allow_null=True)
