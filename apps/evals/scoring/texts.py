@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Mapping
 
@@ -15,6 +16,9 @@ from apps.evals.types import Case, Score, not_scored, scored, scorer_failed
 
 PATTERN_SECONDS = 0.5
 """How long one pattern may search one output."""
+
+CONTAINS_SECONDS = 3.0
+"""How long all the texts may be looked for in one output."""
 
 ARTICLES = regex.compile(r"\b(?:a|an|the)\b", regex.IGNORECASE)
 _PUNCTUATION = regex.compile(r"[\p{P}\p{S}]+")
@@ -137,7 +141,11 @@ def score_contains(case: Case, config: Config) -> Score:
     if isinstance(wanted, Score):
         return wanted
     output = normal_form(case.output, case=bool(config["case"]))
-    there = {text: _is_in(text, output, config) for text in wanted}
+    until = time.monotonic() + CONTAINS_SECONDS
+    try:
+        there = {text: _is_in(text, output, config, until) for text in wanted}
+    except TimeoutError:
+        return scorer_failed(f"Looking for {len(wanted)} texts in {len(output):,} characters takes too long.")
     found = [text for text, is_there in there.items() if is_there]
     missing = [text for text, is_there in there.items() if not is_there]
     if config["mode"] == "none":
@@ -150,22 +158,22 @@ def score_contains(case: Case, config: Config) -> Score:
     return scored(share, f"{len(found)} of {len(there)} found; missing: {_some(missing)}.")
 
 
-def _is_in(text: str, output: str, config: Config) -> bool:
+def _is_in(text: str, output: str, config: Config, until: float) -> bool:
     wanted = normal_form(text, case=bool(config["case"]))
-    return has_phrase(output, wanted) if config["whole_words"] else wanted in output
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return has_phrase(output, wanted, seconds=left) if config["whole_words"] else wanted in output
 
 
-def has_phrase(text: str, phrase: str) -> bool:
-    """True when the phrase stands in the text and no letter or digit is beside it that would make it part of a word."""
-    start = text.find(phrase) if phrase else -1
-    while start >= 0:
-        end = start + len(phrase)
-        before = start > 0 and _is_word(text[start - 1]) and _is_word(phrase[0])
-        after = end < len(text) and _is_word(text[end]) and _is_word(phrase[-1])
-        if not before and not after:
-            return True
-        start = text.find(phrase, start + 1)
-    return False
+def has_phrase(text: str, phrase: str, *, seconds: float = PATTERN_SECONDS) -> bool:
+    """True when the phrase stands in the text and no letter or digit is beside it that would make it part of a word.
+    Raises TimeoutError when looking for it takes longer than `seconds`."""
+    if not phrase:
+        return False
+    before = r"(?<!\w)" if _is_word(phrase[0]) else ""
+    after = r"(?!\w)" if _is_word(phrase[-1]) else ""
+    return regex.search(f"{before}{regex.escape(phrase)}{after}", text, timeout=seconds) is not None
 
 
 def _is_word(character: str) -> bool:
