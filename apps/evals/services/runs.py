@@ -16,7 +16,7 @@ from apps.core.errors import Conflict, Invalid
 from apps.evals.brought import Output
 from apps.evals.estimating import Estimate
 from apps.evals.models import EvalRun, Result, ResultScore, RunScorer
-from apps.evals.services.run_freezing import SELECTED, Frozen, freeze
+from apps.evals.selectors.run_freezing import SELECTED, Frozen, freeze
 from apps.evals.types import ResultState, RunKind, RunSource, RunSpec, RunState
 from apps.projects import audit
 from apps.projects.models import Project
