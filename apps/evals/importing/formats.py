@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
@@ -38,6 +39,7 @@ MEDIA_TYPES = {
     "text/tab-separated-values": Format.CSV,
 }
 HEAD = 64 * 1024
+WRAPPED = re.compile(rf'\{{\s*"(?:{"|".join(sorted(json_rows.WRAPPERS))})"\s*:\s*\[')
 READERS = {Format.JSON: json_rows.from_array, Format.JSONL: json_rows.from_lines, Format.CSV: tables.from_table}
 
 
@@ -65,6 +67,8 @@ def _of_objects(text: str) -> Format:
     try:
         first = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        if WRAPPED.match(text):
+            return Format.JSON
         # One long line that is cut here, an object over many lines, or a broken first line of many.
         return Format.JSONL if rest.lstrip().startswith('{"') or not rest else Format.JSON
     is_wrapper = isinstance(first, dict) and any(isinstance(first.get(name), list) for name in json_rows.WRAPPERS)

@@ -30,7 +30,7 @@ MOST_CONTROLS = 0.05
 
 
 def encoding_of(head: bytes, declared: str = AUTO) -> str:
-    """The encoding to read the file with: one of ENCODINGS other than `auto`.
+    """The encoding to read the file with, as Python names it.
 
     Raises BadFile for what is not text, and for an encoding that is not known.
     """
@@ -44,8 +44,10 @@ def encoding_of(head: bytes, declared: str = AUTO) -> str:
         raise BadFile("This file is UTF-32. Save it as UTF-8.")
     if declared == "latin-1":
         return declared
-    if head.startswith(UTF16_MARKS) or (declared == "utf-16" and UTF16_HEAD.match(head)):
+    if head.startswith(UTF16_MARKS):
         return "utf-16"
+    if declared == "utf-16" and UTF16_HEAD.match(head):
+        return "utf-16-be" if head[0] == 0 else "utf-16-le"
     if UTF16_HEAD.match(head):
         raise BadFile("This file looks like UTF-16 without its mark. Say that it is UTF-16, or save it as UTF-8.")
     if declared == "utf-16":
