@@ -223,6 +223,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume-samples": {"task": "telemetry.resume_samples", "schedule": timedelta(seconds=30)},
     "forget-old-uploads": {"task": "prompts.forget_imports", "schedule": timedelta(hours=1)},
     "give-samples-their-prompts": {"task": "prompts.fill_samples", "schedule": timedelta(seconds=30)},
+    "give-samples-their-evals": {"task": "evals.fill_samples", "schedule": timedelta(seconds=15)},
     "delete-what-is-too-old": {"task": "telemetry.retain", "schedule": timedelta(hours=1)},
     "resume-erasures": {"task": "telemetry.resume_erasures", "schedule": timedelta(minutes=5)},
     "forget-orphans": {"task": "telemetry.forget_orphans", "schedule": timedelta(hours=1)},

@@ -6,7 +6,16 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from apps.core import clock
-from apps.evals.services import calibrations, executing, keeping_answers, runs, set_health, set_imports
+from apps.evals.services import (
+    calibrations,
+    comparisons,
+    executing,
+    keeping_answers,
+    runs,
+    sample,
+    set_health,
+    set_imports,
+)
 
 # --- Imports, exports, health
 
@@ -85,7 +94,25 @@ def forget_answers(**_newer: object) -> None:
     keeping_answers.forget_answers(now=clock.now())
 
 
+# --- Comparisons
+
+
+@shared_task(name="evals.compare")
+def compare(*, comparison_id: int, margin: str, tail_margin: str, **_newer: object) -> None:
+    """Compare two large runs, unless that was done."""
+    comparisons.compute_kept(comparison_id, margin, tail_margin, clock.now())
+
+
 @worker_shutting_down.connect
 def stop_working(**_told: object) -> None:
     """Pass the end of the worker on to the processes that it has forked, which hear of it in no other way."""
     executing.ask_workers_to_stop()
+
+
+# --- The sample
+
+
+@shared_task(name="evals.fill_samples")
+def fill_samples(**_newer: object) -> None:
+    """Give sample projects their evals, and judge what came of them."""
+    sample.fill_samples(now=clock.now())
