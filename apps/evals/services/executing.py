@@ -37,8 +37,6 @@ MOST_RUNS = 8
 WORK_SECONDS = 200.0
 """Then the worker hands on: less than a task may take."""
 TICK_SECONDS = 1.0
-LINGER_TICKS = 1
-"""So often nothing must be due before the worker goes home."""
 
 _shared = mmap.mmap(-1, 1)
 """A byte that a process shares with those it forks: not zero when the workers are to stop."""
@@ -77,7 +75,7 @@ class Worker:
     taken: int = 0
     drives: dict[int, Drive] = field(default_factory=dict)
     driving: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    idle: int = 0
+    is_idle: bool = False
 
     async def run(self) -> None:
         """Until nothing is due, time is up or the process is to stop."""
@@ -86,7 +84,8 @@ class Worker:
         try:
             while not self._is_over(office, writing):
                 await self._tick(office)
-                await self._pause()
+                if self.driving:
+                    await asyncio.wait(self.driving.values(), timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             await self._hand_back(office)
         finally:
             writing.cancel()
@@ -98,14 +97,7 @@ class Worker:
         if writing.done() or office.writer.broke is not None:
             log.error("the database stays away; runs are left to whoever comes next")
             return True
-        return monotonic() >= self.until or are_workers_to_stop() or self.idle >= LINGER_TICKS
-
-    async def _pause(self) -> None:
-        """Until the next look around, or until a run ends."""
-        if not self.driving:
-            await asyncio.sleep(TICK_SECONDS / 4)
-            return
-        await asyncio.wait(self.driving.values(), timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return monotonic() >= self.until or are_workers_to_stop() or self.is_idle
 
     async def _tick(self, office: Office) -> None:
         """Renew the leases, hear who is to be canceled and who paused, and take what is due."""
@@ -122,7 +114,7 @@ class Worker:
             taken = await office.thread("leases", rows.take_due, now=clock.now(), most=room)
             for run_id, token in taken.items():
                 self._take(office, run_id, token)
-        self.idle = 0 if self.driving else self.idle + 1
+        self.is_idle = not self.driving
 
     def _take(self, office: Office, run_id: int, token: uuid.UUID) -> None:
         self.taken += 1
