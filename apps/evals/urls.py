@@ -2,13 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from apps.evals.api import comparisons as comparisons_api
 from apps.evals.api import gates as gates_api
+from apps.evals.api import runs as runs_api
 from apps.evals.api import scorers as scorers_api
 from apps.evals.api import set_health as set_health_api
 from apps.evals.api import set_imports as set_imports_api
 from apps.evals.api import sets as sets_api
+from apps.evals.views import calibrations as calibration_pages
+from apps.evals.views import comparisons, examples, results, run_new, runs, set_health, set_imports, sets
 from apps.evals.views import gates as gate_pages
-from apps.evals.views import results, run_new, runs, set_health, set_imports
+from apps.evals.views import scorers as scorer_pages
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,6 +23,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="example_results",
     ),
     # --- Sets and examples
+    path("p/<slug:project>/eval-sets", sets.sets_page, name="eval_sets"),
+    path("p/<slug:project>/eval-sets/-/new", sets.set_new, name="eval_set_new"),
+    path("p/<slug:project>/eval-sets/-/add", examples.example_add, name="eval_example_add"),
+    path("p/<slug:project>/eval-sets/<slug:slug>", sets.set_page, name="eval_set"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/review", sets.set_review, name="eval_set_review"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/revisions", sets.set_revisions, name="eval_set_revisions"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/revisions/<int:number>", sets.set_revision, name="eval_set_revision"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/settings", sets.set_settings, name="eval_set_settings"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/new", examples.example_new, name="eval_example_new"),
+    path("p/<slug:project>/eval-sets/<slug:slug>/edit/<path:key>", examples.example_edit, name="eval_example_edit"),
+    path(
+        "p/<slug:project>/eval-sets/<slug:slug>/remove/<path:key>", examples.example_remove, name="eval_example_remove"
+    ),
+    path("p/<slug:project>/eval-sets/<slug:slug>/examples/<path:key>", examples.example_page, name="eval_example"),
     path("api/v1/eval-sets", sets_api.EvalSetsApi.as_view(), name="api_eval_sets"),
     path("api/v1/eval-sets/<slug:slug>", sets_api.EvalSetApi.as_view(), name="api_eval_set"),
     path("api/v1/eval-sets/<slug:slug>/examples", sets_api.ExamplesApi.as_view(), name="api_eval_examples"),
@@ -49,6 +67,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/eval-sets/<slug:slug>/import", set_imports_api.SetImportApi.as_view(), name="api_eval_set_import"),
     path("api/v1/eval-sets/<slug:slug>/export", set_imports_api.SetExportApi.as_view(), name="api_eval_set_export"),
     # --- Scorers and calibration
+    path("p/<slug:project>/scorers", scorer_pages.scorers_page, name="scorers"),
+    path("p/<slug:project>/scorers/new", scorer_pages.scorer_new, name="scorer_new"),
+    path("p/<slug:project>/scorers/<slug:scorer>", scorer_pages.scorer_page, name="scorer"),
+    path("p/<slug:project>/scorers/<slug:scorer>/try", scorer_pages.scorer_try, name="scorer_try"),
+    path("p/<slug:project>/scorers/<slug:scorer>/edit", scorer_pages.scorer_edit, name="scorer_edit"),
+    path("p/<slug:project>/scorers/<slug:scorer>/archive", scorer_pages.scorer_archive, name="scorer_archive"),
+    path("p/<slug:project>/scorers/<slug:scorer>/calibrate", calibration_pages.calibration_new, name="calibration_new"),
+    path("p/<slug:project>/calibrations/<uuid:calibration>", calibration_pages.calibration_page, name="calibration"),
+    path(
+        "p/<slug:project>/calibrations/<uuid:calibration>/act",
+        calibration_pages.calibration_act,
+        name="calibration_act",
+    ),
     path("api/v1/scorers", scorers_api.ScorersApi.as_view(), name="api_scorers"),
     path("api/v1/scorers/<slug:scorer>", scorers_api.ScorerApi.as_view(), name="api_scorer"),
     path("api/v1/scorers/<slug:scorer>/versions", scorers_api.ScorerVersionsApi.as_view(), name="api_scorer_versions"),
@@ -68,7 +99,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:project>/eval-runs/<int:number>/results", results.results_page, name="eval_results"),
     path("p/<slug:project>/eval-runs/<int:number>/results/<path:key>", results.result_page, name="eval_result"),
     path("p/<slug:project>/prompts/<path:prompt>/-/evals", runs.prompt_evals, name="prompt_evals"),
+    path("api/v1/eval-runs", runs_api.RunsApi.as_view(), name="api_eval_runs"),
+    path("api/v1/eval-runs/estimate", runs_api.RunEstimateApi.as_view(), name="api_eval_run_estimate"),
+    path("api/v1/eval-runs/<str:run>", runs_api.RunApi.as_view(), name="api_eval_run"),
+    path("api/v1/eval-runs/<str:run>/results", runs_api.RunResultsApi.as_view(), name="api_eval_run_results"),
+    path("api/v1/eval-runs/<str:run>/outputs", runs_api.RunOutputsApi.as_view(), name="api_eval_run_outputs"),
+    path("api/v1/eval-runs/<str:run>/finish", runs_api.RunFinishApi.as_view(), name="api_eval_run_finish"),
+    path("api/v1/eval-runs/<str:run>/cancel", runs_api.RunCancelApi.as_view(), name="api_eval_run_cancel"),
+    path("api/v1/eval-runs/<str:run>/retry", runs_api.RunRetryApi.as_view(), name="api_eval_run_retry"),
     # --- Comparisons and model upgrades
+    path("p/<slug:project>/eval-runs/-/compare", comparisons.compare_page, name="eval_compare"),
+    path("api/v1/comparisons", comparisons_api.ComparisonsApi.as_view(), name="api_comparisons"),
     # --- Gates
     path("p/<slug:project>/gates", gate_pages.gates_page, name="gates"),
     path("p/<slug:project>/gates/new", gate_pages.gate_new, name="gate_new"),

@@ -203,6 +203,11 @@ def _output_text(told: Json) -> str:
     return "" if told is None else json.dumps(told, ensure_ascii=False)
 
 
+def done_count(calibration: Calibration) -> int:
+    """How many of its items the judge was asked about."""
+    return CalibrationItem.objects.filter(calibration=calibration).exclude(state="waiting").count()
+
+
 def due(*, now: datetime) -> list[int]:
     """Calibrations that wait for a worker, or whose worker was lost."""
     rows = Calibration.objects.filter(state__in=OPEN)
