@@ -2,10 +2,10 @@
 
     python benchmarks/evalstats.py [--simulations 2000] [--only binary]
 
-Each line is one world at the edge of what a verdict may say: `better` is false where the mean is not higher, `not worse`
-where it is lower by the margin or the worst tenth by its margin. The share of false verdicts must stay at or below
-1 - level. Worlds where the truth is clear show how often it is found. Resamples are 199, which makes the bootstrap's
-ends noisier and changes neither verdict nor order. Exit status 1 when a share is above its bound.
+Each line is one world at the edge of what a verdict may say: `better` is false where the mean is not higher, `not
+worse` where it is lower by the margin or the worst tenth by its margin. The share of false verdicts must stay at or
+below 1 - level. Worlds where the truth is clear show how often it is found. Resamples are 199, which makes the
+bootstrap's ends noisier and nothing else. Exit status 1 when a share is above its bound.
 """
 
 from __future__ import annotations

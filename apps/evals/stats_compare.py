@@ -202,7 +202,8 @@ def _compared(runs: Runs, pairs: Pairs, facts: ScorerFacts) -> ScorerComparison:
         odds_ratio=wins / losses if losses and pairs.is_binary else None,
     )
     found = _with_passing(runs, pairs, facts, found if pairs.is_binary else _with_tails(pairs, settings, found))
-    grounds = verdicts.Grounds(found.pairs, pairs.missing_candidate + pairs.missing_baseline, found.mean, found.tail)
+    missing = pairs.missing_candidate + pairs.missing_baseline
+    grounds = verdicts.Grounds(found.pairs, missing, found.mean, found.tail, found.shared_tail)
     verdict = verdicts.decide(grounds, settings)
     more = _needed(pairs, found, grounds, settings) if verdict is Verdict.CANNOT_TELL else None
     found = replace(found, verdict=verdict, needed=more)
@@ -221,8 +222,10 @@ def verdict_of(
     )
     change = pairs.change
     mean = _mean_shown(pairs, settings, int(np.sum(change > 0)), int(np.sum(change < 0)))
-    tail = None if pairs.is_binary else _tail(pairs, settings)
-    return verdicts.decide(verdicts.Grounds(len(keys), 0, mean, tail), settings)
+    if pairs.is_binary:
+        return verdicts.decide(verdicts.Grounds(len(keys), 0, mean, None), settings)
+    shared = _shared_tail(pairs.even_candidate, pairs.even_baseline, settings)
+    return verdicts.decide(verdicts.Grounds(len(keys), 0, mean, _tail(pairs, settings), shared), settings)
 
 
 def _mean(pairs: Pairs, settings: Settings, wins: int, losses: int) -> Difference:

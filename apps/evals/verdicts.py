@@ -29,6 +29,8 @@ class Grounds:
     missing: int
     mean: Difference
     tail: Difference | None
+    shared: Difference | None = None
+    """Of the examples that are worst in either run."""
 
 
 def decide(grounds: Grounds, settings: Settings) -> Verdict:
@@ -38,7 +40,7 @@ def decide(grounds: Grounds, settings: Settings) -> Verdict:
         return Verdict.CANNOT_TELL
     if mean.high < 0 and mean.low <= -settings.margin:
         return Verdict.WORSE
-    if tail is not None and tail.high < 0 and _lost(grounds.tail) >= settings.margin:
+    if is_tail_alarm(grounds, settings):
         return Verdict.WORSE_IN_THE_TAIL
     holds = mean.low > -settings.margin and (tail is None or tail.low > -settings.tail_margin)
     if not holds or is_too_patchy(grounds):
@@ -46,8 +48,16 @@ def decide(grounds: Grounds, settings: Settings) -> Verdict:
     return Verdict.BETTER if mean.low > 0 else Verdict.NOT_WORSE
 
 
-def _lost(tail: Difference | None) -> float:
-    return -(tail.value or 0.0) if tail is not None else 0.0
+def is_tail_alarm(grounds: Grounds, settings: Settings) -> bool:
+    """True when the worst tenth lost the margin or more, and that is more than chance: by the one-sided interval of
+    both sides' own tails, or by the examples that are worst in either run, which are paired and so tell more."""
+    tail, shared = grounds.tail, grounds.shared
+    if tail is None or tail.value is None or tail.value > -settings.margin:
+        return False
+    if tail.cautious is not None and tail.cautious.high < 0:
+        return True
+    is_unlikely = shared is not None and shared.test is not None and shared.test.p_value <= 1 - settings.level
+    return is_unlikely and shared is not None and (shared.value or 0.0) < 0
 
 
 def is_too_patchy(grounds: Grounds) -> bool:

@@ -1,14 +1,16 @@
-"""Reserved; see the module's name."""
+"""A comparison may wait to be computed."""
 
 from typing import ClassVar
 
-from django.db import migrations
+from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
 
 class Migration(migrations.Migration):
-    """Nothing yet."""
+    """The outcome may be missing."""
 
     dependencies: ClassVar[list[tuple[str, str]]] = [("evals", "0007_pages")]
 
-    operations: ClassVar[list[Operation]] = []
+    operations: ClassVar[list[Operation]] = [
+        migrations.AlterField(model_name="comparison", name="outcome", field=models.JSONField(null=True))
+    ]

@@ -262,14 +262,15 @@ class Pace(models.Model):
 
 
 class Comparison(models.Model):
-    """Two ended runs compared, kept because runs that ended do not change. `settings_hash` is over how."""
+    """Two ended runs compared, kept because runs that ended do not change. `settings_hash` is over how, and over when
+    the runs ended. Without an outcome it waits for a worker, which was asked at `made_at`."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     candidate = models.ForeignKey(EvalRun, on_delete=models.CASCADE, related_name="+")
     baseline = models.ForeignKey(EvalRun, on_delete=models.CASCADE, related_name="+")
     settings_hash = models.CharField(max_length=64)
-    outcome = models.JSONField()
+    outcome = models.JSONField(null=True)
     made_at = models.DateTimeField(default=clock.now)
 
     class Meta:

@@ -1,0 +1,117 @@
+"""Pages of comparisons: two runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from apps.core import clock
+from apps.core.errors import DomainError, NotFound
+from apps.evals import compare_charts
+from apps.evals.compare import ChangedExample, Comparison
+from apps.evals.comparison_forms import SHOWS, CompareForm
+from apps.evals.comparison_words import measures, scorer_lines, words_of
+from apps.evals.models import EvalRun
+from apps.evals.selectors import comparisons as selectors
+from apps.evals.selectors.runs import get_run
+from apps.evals.services.comparisons import comparison_of
+from apps.projects.access import ProjectRequest, project_page
+from apps.projects.models import Project
+
+PAGE_SIZE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRow:
+    """A changed example with both answers."""
+
+    example: ChangedExample
+    answers: selectors.AnswerPair
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesShown:
+    """One page of changed examples."""
+
+    rows: tuple[ExampleRow, ...]
+    total: int
+    page: int
+    before: int | None
+    following: int | None
+
+
+@require_GET
+@project_page()
+def compare_page(request: ProjectRequest, project: Project) -> HttpResponse:
+    """Is it better?"""
+    form = CompareForm(request.GET)
+    form.is_valid()
+    told = form.cleaned_data
+    context: dict[str, Any] = {"project": project, "tab": "compare", "told": told, "settings": form.settings()}
+    try:
+        sides = [get_run(project, told[name]) if told.get(name) else None for name in ("candidate", "baseline")]
+    except NotFound as error:
+        sides, context["problem"] = [None, None], error.text
+    candidate, baseline = sides
+    if candidate is None or baseline is None:
+        return _choose(request, project, context, candidate, baseline)
+    try:
+        found = comparison_of(candidate, baseline, form.settings(), clock.now())
+    except DomainError as error:
+        return _choose(request, project, {**context, "problem": error.text}, candidate, baseline)
+    context |= {"candidate": candidate, "baseline": baseline, "found": found.outcome}
+    if found.outcome is None:
+        return render(request, "evals/compare_waiting.html", context)
+    context |= shown(found.outcome, candidate, baseline, told)
+    return render(request, "evals/compare.html", context)
+
+
+def _choose(
+    request: ProjectRequest,
+    project: Project,
+    context: dict[str, Any],
+    candidate: EvalRun | None,
+    baseline: EvalRun | None,
+) -> HttpResponse:
+    runs = selectors.ended_runs(project)
+    context |= {"candidate": candidate, "baseline": baseline, "runs": runs}
+    return render(request, "evals/compare_choose.html", context, status=422 if context.get("problem") else 200)
+
+
+def shown(found: Comparison, candidate: EvalRun, baseline: EvalRun, told: dict[str, Any]) -> dict[str, Any]:
+    """What the parts of a comparison's page show."""
+    overall = found.overall
+    return {
+        "words": words_of(found),
+        "scorers": scorer_lines(found),
+        "measures": measures(found),
+        "forest": compare_charts.forest(found),
+        "tail": compare_charts.tail_plot(found),
+        "balance": compare_charts.balance(overall.wins, overall.ties, overall.losses),
+        "examples": examples_shown(found, candidate, baseline, told),
+        "shows": SHOWS,
+    }
+
+
+def examples_shown(found: Comparison, candidate: EvalRun, baseline: EvalRun, told: dict[str, Any]) -> ExamplesShown:
+    """The page of changed examples that was asked for, with the answers of both runs."""
+    chosen = _filtered(found.examples, told.get("show") or "", told.get("slice") or "")
+    pages = max(1, -(-len(chosen) // PAGE_SIZE))
+    page = min(told.get("page") or 1, pages)
+    part = chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    answers = selectors.answers_of(candidate, baseline, [example.key for example in part])
+    rows = tuple(ExampleRow(example, answers[example.key]) for example in part)
+    return ExamplesShown(rows, len(chosen), page, page - 1 if page > 1 else None, page + 1 if page < pages else None)
+
+
+def _filtered(examples: Sequence[ChangedExample], show: str, slice_: str) -> list[ChangedExample]:
+    return [
+        example
+        for example in examples
+        if (not show or example.became == show) and (not slice_ or slice_ in example.slices)
+    ]
