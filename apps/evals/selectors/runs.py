@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from apps.prompts.models import Deployment
 PAGE_SIZE = 50
 CHOICES_SHOWN = 200
 LARGEST_NUMBER = 2**31 - 1
-HEAVY = ("content", "estimate")
+HEAVY = ("content",)
 """Columns that lists do not show."""
 
 
@@ -51,6 +51,15 @@ def _uuid(text: str) -> UUID | None:
 def scorers_of(run: EvalRun) -> list[RunScorer]:
     """The scorers of the run with their versions, in their order."""
     return list(RunScorer.objects.filter(run=run).select_related("version", "version__scorer").order_by("position"))
+
+
+def scorers_by_run(found: Sequence[EvalRun]) -> dict[int, list[RunScorer]]:
+    """The scorers of these runs by the runs' keys. One query."""
+    rows = RunScorer.objects.filter(run__in=found).select_related("version").order_by("position")
+    by_run: dict[int, list[RunScorer]] = {run.pk: [] for run in found}
+    for row in rows:
+        by_run[row.run_id].append(row)
+    return by_run
 
 
 def summary_of(run: EvalRun) -> Summary | None:

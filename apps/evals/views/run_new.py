@@ -15,7 +15,7 @@ from apps.core.errors import DomainError, NotFound
 from apps.evals.estimating import Estimate
 from apps.evals.models import EvalRun
 from apps.evals.run_forms import NewRunForm, ScorerRow, choices_of, typed_scorers
-from apps.evals.selectors import gates, runs, scorers, sets
+from apps.evals.selectors import estimates, gates, runs, scorers, sets
 from apps.evals.services import runs as running
 from apps.evals.types import RunSource, RunSpec
 from apps.projects.access import ProjectRequest, project_page
@@ -24,11 +24,6 @@ from apps.projects.models import Project
 from apps.projects.types import Role
 from apps.prompts import selectors as prompts
 from apps.providers.selectors.connections import offered_models
-
-try:
-    from apps.evals.selectors import estimates
-except ImportError:
-    estimates = None  # type: ignore[assignment]
 
 PROMPTS_OFFERED = 500
 
@@ -117,22 +112,16 @@ def _spec(form: NewRunForm, rows: list[ScorerRow]) -> RunSpec | None:
 def _estimated(request: ProjectRequest, project: Project, spec: RunSpec) -> tuple[Estimate | None, str]:
     """What the run would take, or why it cannot be started."""
     try:
-        return _estimate(request, project, spec), ""
+        return estimates.estimate(project, spec, clock.now(), author=request.user), ""
     except DomainError as error:
         return None, error.text
-
-
-def _estimate(request: ProjectRequest, project: Project, spec: RunSpec) -> Estimate | None:
-    if estimates is None:
-        return None
-    return estimates.estimate(project, spec, author=request.user, now=clock.now())
 
 
 def _started(request: ProjectRequest, project: Project, form: NewRunForm, spec: RunSpec) -> EvalRun | None:
     """The run; None when it was refused, which the form then says beside its fields."""
     now = clock.now()
     try:
-        estimate = _estimate(request, project, spec)
+        estimate = estimates.estimate(project, spec, now, author=request.user)
         return running.start_run(
             project=project,
             spec=spec,
