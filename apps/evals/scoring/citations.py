@@ -66,6 +66,7 @@ FIELDS = (
 )
 
 _SENTENCE_END = regex.compile(r"(?<=[.!?…][\"”’)]?)\s+(?=[\p{Lu}\p{N}\"“‘(\[【])|(?<=[。！？])|\n+")
+_LIKE_AN_ID = regex.compile(r"\S*(?:\d|\w[-_.:/#]\w)\S*")
 _WORD = regex.compile(r"\p{L}{2,}|[\p{Han}\p{Hiragana}\p{Katakana}]")
 
 
@@ -95,8 +96,8 @@ def _check_pattern(settings: Settings, problems: Problems) -> None:
 
 def find_citations(text: str, documents: Sequence[str], config: Config) -> list[Citation]:
     """The citations of a text in their order, at most MAX_CITATIONS. Raises TimeoutError when the pattern takes too
-    long. In brackets, what is neither a number nor an id counts only when it has a digit and no blank: `[sic]` is no
-    citation, `[doc-9]` is one that names no document.
+    long. In brackets, what is no id of a document counts only when it looks like one, by a digit or a sign within it
+    and no blank: `[sic]` is no citation, `[doc-z]` is one that names no document.
     """
     places = {str(number): document for number, document in enumerate(documents, start=1)}
     ids = {document: document for document in documents}
@@ -106,7 +107,7 @@ def find_citations(text: str, documents: Sequence[str], config: Config) -> list[
         inner = match.group(1) if match.re.groups and match.group(1) is not None else match.group()
         for part in [inner.strip()] if inner.strip() in names else regex.split(r"\s*[,;]\s*", inner.strip()):
             written = part.strip().removeprefix("^")
-            is_one = written in names or (any(sign.isdigit() for sign in written) and " " not in written)
+            is_one = written in names or bool(_LIKE_AN_ID.fullmatch(written))
             if written and (is_one or config["style"] != "brackets"):
                 found.append(Citation(match.start(), match.end(), written, names.get(written)))
         if len(found) >= MAX_CITATIONS:

@@ -61,8 +61,8 @@ FIELDS = (
 
 def label_form(text: str) -> str:
     """A label in the form in which it is compared: case, blanks, underscores, hyphens and quotation or Markdown marks
-    around it do not count."""
-    spaced: str = regex.sub(r"[\s_\-]+", " ", normal_form(text))
+    around it do not count. Of a text that is longer, the first LOOKED_AT characters."""
+    spaced: str = regex.sub(r"[\s_\-]+", " ", normal_form(text[:LOOKED_AT]))
     return spaced.strip(" \t\r\n\"'`*.,:;“”‘’[]")
 
 
@@ -91,7 +91,7 @@ def found_label(output: str, config: Config) -> tuple[str, str]:
     text: str | Unreadable = _place(output, take, config["json_field"])
     if isinstance(text, Unreadable):
         return NO_LABEL, text.reason
-    form = label_form(text[:LOOKED_AT])
+    form = label_form(text)
     if not form:
         return NO_LABEL, "The output gives no label."
     if not labels:

@@ -33,15 +33,15 @@ ROUGE_FIELDS = (
 )
 
 
+def _grams(words: Sequence[str], variant: str) -> Counter[Any]:
+    return Counter(words) if variant == "rouge1" else Counter(zip(words, words[1:], strict=False))
+
+
 def rouge(output: Sequence[str], reference: Sequence[str], variant: str) -> Overlap:
     """ROUGE-1, ROUGE-2 (n-grams, each counting as often as in both) or ROUGE-L (longest common subsequence) of two
     lists of words (Lin 2004), without stemming."""
-    if variant == "rouge1":
-        return shared(output, reference)
-    if variant == "rouge2":
-        pairs = [Counter(zip(words, words[1:], strict=False)) for words in (output, reference)]
-        common = (pairs[0] & pairs[1]).total()
-        return Overlap(*(common / size if size else 0.0 for size in (pairs[0].total(), pairs[1].total())))
+    if variant != "rougeL":
+        return shared(_grams(output, variant), _grams(reference, variant))
     from rapidfuzz.distance import LCSseq
 
     length = LCSseq.similarity(output, reference)

@@ -145,7 +145,7 @@ def _texts(value: Json) -> list[str]:
         if isinstance(item, bool) or not isinstance(item, str | int | float):
             raise _Wrong("Give a list of texts.")
         text = _text(as_text(item), MAX_TEXT)
-        if text.strip() and text not in texts:
+        if text.strip():
             texts.append(text)
     return texts
 

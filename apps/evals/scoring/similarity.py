@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import regex
 
@@ -66,10 +67,12 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-def shared(output: Sequence[str], answer: Sequence[str]) -> Overlap:
-    """Overlap of two bags of words, each word counting as often as it stands in both."""
-    common = sum((Counter(output) & Counter(answer)).values())
-    return Overlap(common / len(output) if output else 0.0, common / len(answer) if answer else 0.0)
+def shared(output: Mapping[Any, int], answer: Mapping[Any, int]) -> Overlap:
+    """Overlap of two bags (what is counted, and how often), each thing counting as often as it stands in both."""
+    few, many = sorted((output, answer), key=len)
+    common = sum(min(count, many.get(word, 0)) for word, count in few.items())
+    sizes = sum(output.values()), sum(answer.values())
+    return Overlap(*(common / size if size else 0.0 for size in sizes))
 
 
 def too_long(output: int, answers: Sequence[int], *, most: int, cells: int, unit: str) -> Score | None:
@@ -174,7 +177,8 @@ def score_token_overlap(case: Case, config: Config) -> Score:
     long = too_long(len(words), [len(other) for other in others], most=MAX_WORDS, cells=10**15, unit="words")
     if long:
         return long
-    overlaps = [shared(words, other) if other else Overlap(*[float(not words)] * 2) for other in others]
+    bag = Counter(words)
+    overlaps = [shared(bag, Counter(other)) if other else Overlap(*[float(not words)] * 2) for other in others]
     values = [overlap.by(config["measure"]) for overlap in overlaps]
     place = values.index(max(values))
     best = overlaps[place]

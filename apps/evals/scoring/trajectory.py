@@ -127,11 +127,7 @@ def _checks(case: Case, config: Config) -> Iterator[Check]:
         yield Check(float(steps <= config["max_steps"]), f"{steps} steps, at most {config['max_steps']:g} allowed")
     if config["max_repeats"] is not None:
         name, most = _most_repeated(calls)
-        sentence = (
-            f"{shown(name, 40)[1:-1]} was called {most} times with the same arguments"
-            if most > 1
-            else "no call repeated"
-        )
+        sentence = f"the same call of {shown(name, 40)[1:-1]} was made {most} times" if most > 1 else "no call repeated"
         yield Check(float(most <= config["max_repeats"]), sentence)
     if config["max_errors"] is not None:
         errors = sum(_is_error(message, config["error_mark"]) for message in case.steps[:MAX_STEPS])

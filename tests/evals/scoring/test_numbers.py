@@ -66,7 +66,7 @@ def test_finds_the_number_and_compares_it(
 
 def test_recorded_solutions_are_right_exactly_where_their_publishers_say_so() -> None:
     """Four models of GSM8K's publishers: every verdict. GPT-4 and Mixtral were graded by their last run of digits, by
-    which "$20.00" is wrong where 20 is right: read to that letter every verdict comes out, read as numbers those differ.
+    which "$20.00" is wrong where 20 is right: read to that letter every verdict comes out; as numbers, those differ.
     """
     plain: Counter[tuple[str, bool]] = Counter()
     for row in rows("gsm8k_answers.jsonl.gz"):
