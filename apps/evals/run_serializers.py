@@ -281,6 +281,13 @@ class ResultsOutput(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
+class RunBaselineOutput(serializers.Serializer[Any]):
+    """A run to compare with; null when there is none."""
+
+    number = serializers.IntegerField(allow_null=True)
+    id = serializers.UUIDField(allow_null=True)
+
+
 class OutputsInput(StrictSerializer):
     """Answers for a run of `outputs`; one for a key that was brought before takes its place."""
 

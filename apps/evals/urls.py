@@ -103,6 +103,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/eval-runs/estimate", runs_api.RunEstimateApi.as_view(), name="api_eval_run_estimate"),
     path("api/v1/eval-runs/<str:run>", runs_api.RunApi.as_view(), name="api_eval_run"),
     path("api/v1/eval-runs/<str:run>/results", runs_api.RunResultsApi.as_view(), name="api_eval_run_results"),
+    path("api/v1/eval-runs/<str:run>/baseline", runs_api.RunBaselineApi.as_view(), name="api_eval_run_baseline"),
     path("api/v1/eval-runs/<str:run>/outputs", runs_api.RunOutputsApi.as_view(), name="api_eval_run_outputs"),
     path("api/v1/eval-runs/<str:run>/finish", runs_api.RunFinishApi.as_view(), name="api_eval_run_finish"),
     path("api/v1/eval-runs/<str:run>/cancel", runs_api.RunCancelApi.as_view(), name="api_eval_run_cancel"),

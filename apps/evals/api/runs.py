@@ -28,6 +28,7 @@ from apps.evals.run_serializers import (
     OutputsTaken,
     ResultsOutput,
     ResultsQuery,
+    RunBaselineOutput,
     RunInput,
     RunOutput,
     RunQuery,
@@ -228,6 +229,19 @@ class RunResultsApi(ProjectApi):
         return Response(ResultsOutput({"items": page.items, "next": page.next}).data)
 
 
+class RunBaselineApi(ProjectApi):
+    """`GET /api/v1/eval-runs/{id}/baseline`"""
+
+    scope = Scope.EVALS
+
+    @extend_schema(responses=RunBaselineOutput, operation_id="eval_runs_baseline")
+    def get(self, request: ApiRequest, run: str) -> Response:
+        """What the run is best compared with: the newest run over its set of what is live now, else the one before."""
+        found = runs.baseline_of(runs.get_run(request.project, run))
+        told = {"number": None if found is None else found.number, "id": None if found is None else found.uuid}
+        return Response(RunBaselineOutput(told).data)
+
+
 class RunOutputsApi(ProjectApi):
     """`POST /api/v1/eval-runs/{id}/outputs`"""
 
@@ -309,5 +323,5 @@ def read_outputs(items: Sequence[dict[str, Any]]) -> list[Output]:
                 ("output" if name == "text" else name): list(sentences) for name, sentences in error.details.items()
             }
     if problems:
-        raise BadOutputs(**dict(list(problems.items())[:PROBLEMS_NAMED]))
+        raise BadOutputs(None, **dict(list(problems.items())[:PROBLEMS_NAMED]))
     return found
