@@ -57,7 +57,10 @@ def get_version(scorer: Scorer, number: int | None = None) -> ScorerVersion:
 
 def list_versions(scorer: Scorer) -> list[ScorerVersion]:
     """Every version of the scorer, newest first."""
-    return list(ScorerVersion.objects.filter(scorer=scorer).order_by("-number"))
+    rows = list(ScorerVersion.objects.filter(scorer=scorer).order_by("-number"))
+    for row in rows:
+        row.scorer = scorer
+    return rows
 
 
 def resolve_choices(project: Project, choices: Sequence[ScorerChoice]) -> list[tuple[ScorerVersion, float]]:

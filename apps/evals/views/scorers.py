@@ -130,9 +130,8 @@ def _add_suggested(request: ProjectRequest, project: Project, key: str) -> HttpR
 def scorer_page(request: ProjectRequest, project: Project, scorer: str) -> HttpResponse:
     """What one scorer does, whether it may gate, what it said lately."""
     found = selectors.get_scorer(project, scorer)
-    version = _version_of(found, request.GET.get("version", ""))
-    kind = KINDS.get(found.kind)
-    versions = selectors.list_versions(found)
+    kind, versions = KINDS.get(found.kind), selectors.list_versions(found)
+    version = _chosen(versions, request.GET.get("version", ""))
     before = next((one for one in versions if one.number == version.number - 1), None)
     licensed, why = calibrations.is_licensed(version)
     context = {
@@ -286,10 +285,12 @@ def _form_page(
     return render(request, "evals/scorer_form.html", context, status=422 if form.errors else 200)
 
 
-def _version_of(scorer: Scorer, number: str) -> ScorerVersion:
-    if number and not (number.isascii() and number.isdigit() and len(number) < 9):
-        raise Http404
-    return selectors.get_version(scorer, int(number) if number else None)
+def _chosen(versions: list[ScorerVersion], number: str) -> ScorerVersion:
+    """The version of this number, the newest without one."""
+    for version in versions:
+        if number in ("", str(version.number)):
+            return version
+    raise Http404
 
 
 def _usual_mark(kind: ScorerKind) -> float:
