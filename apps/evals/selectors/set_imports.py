@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from apps.core.errors import NotFound
@@ -56,13 +58,14 @@ WITH asked AS (
   SELECT key, md5(concat(variables::text, '|', messages::text)) AS input
   FROM evals_example WHERE eval_set_id = %(set)s AND until IS NULL
 ), doubled AS (
-  SELECT input, array_agg(key ORDER BY row) AS keys, count(*) AS many FROM asked GROUP BY input
+  SELECT input, (array_agg(key ORDER BY row))[1:20] AS keys, count(*) AS many FROM asked GROUP BY input
+), elsewhere AS (
+  SELECT held.input, (array_agg(held.key))[1:20] AS keys FROM held
+  WHERE NOT EXISTS (SELECT 1 FROM asked WHERE asked.key = held.key) GROUP BY held.input
 )
-SELECT doubled.keys[1:20], coalesce(there.keys[1:20], '{}'), doubled.many FROM doubled
-LEFT JOIN LATERAL (
-  SELECT array_agg(held.key) AS keys FROM held WHERE held.input = doubled.input AND held.key <> ALL (doubled.keys)
-) AS there ON true
-WHERE doubled.many > 1 OR there.keys IS NOT NULL ORDER BY doubled.many DESC, doubled.keys LIMIT %(most)s
+SELECT doubled.keys, coalesce(elsewhere.keys, '{}'), doubled.many FROM doubled
+LEFT JOIN elsewhere ON elsewhere.input = doubled.input
+WHERE doubled.many > 1 OR elsewhere.keys IS NOT NULL ORDER BY doubled.many DESC, doubled.keys LIMIT %(most)s
 """
 
 
@@ -141,9 +144,20 @@ def plan_values(upload: SetImport) -> dict[str, int | str]:
     return {"state": upload.default_state, "set": upload.eval_set_id, "upload": upload.pk, "most": MOST_GROUPS}
 
 
+@contextmanager
+def patient_cursor() -> Iterator[CursorWrapper]:
+    """A cursor, in a transaction, for joins of many rows that were written a moment ago: the planner has no figures of
+    them yet, and would look each one up in turn."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute("SET LOCAL statement_timeout = '120s'")
+        yield cursor
+        cursor.execute("SET LOCAL enable_nestloop = on")
+
+
 def tally_of(upload: SetImport) -> Tally:
     """What confirming the upload would do to the set as it is now."""
-    with connection.cursor() as cursor:
+    with patient_cursor() as cursor:
         cursor.execute(TALLY, plan_values(upload))
         found = dict(cursor.fetchall())
         found.pop("refused", None)
@@ -151,6 +165,13 @@ def tally_of(upload: SetImport) -> Tally:
             cursor.execute(ABSENT, plan_values(upload))
             found["removed"] = cursor.fetchone()[0]
     return Tally(**found)
+
+
+def shown_tally(upload: SetImport) -> Tally:
+    """What confirming would do; of a large upload as it was when its rows were read, since counting takes a second."""
+    if upload.rows <= MOST_COMPARED:
+        return tally_of(upload)
+    return Tally(**{name: upload.counts[name] for name in Tally().as_dict()})
 
 
 def first_staged(upload: SetImport, limit: int = 20) -> list[StagedExample]:
@@ -161,7 +182,7 @@ def first_staged(upload: SetImport, limit: int = 20) -> list[StagedExample]:
 
 def exact_duplicates(upload: SetImport) -> list[dict[str, Json]]:
     """Groups of rows that ask just what each other or an example of the set asks."""
-    with connection.cursor() as cursor:
+    with patient_cursor() as cursor:
         cursor.execute(SAME_INPUT, plan_values(upload))
         return [{"keys": list(keys), "held": list(held), "similarity": 1.0} for keys, held, _ in cursor.fetchall()]
 

@@ -462,7 +462,7 @@ def _write_examples(upload: SetImport, held: EvalSet, actor: Actor, now: datetim
         "author": actor.name[:254],
         "now": now,
     }
-    with connection.cursor() as cursor:
+    with selectors.patient_cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.evals_incoming")
         cursor.execute(INCOMING, values)
         # Without its figures the planner takes the table for a small one.

@@ -155,7 +155,7 @@ def _confirm(request: ProjectRequest, project: Project, upload: SetImport) -> Ht
         "eval_set": upload.eval_set,
         "job": upload,
         "form": form,
-        "tally": selectors.tally_of(upload),
+        "tally": selectors.shown_tally(upload),
         "rejected": upload.counts.get("rejected", 0),
         "looks_near": "looked_near" not in upload.counts,
         "samples": [_Sample.of(one) for one in selectors.first_staged(upload)],
