@@ -11,6 +11,7 @@ from apps.evals.services import (
     comparisons,
     executing,
     keeping_answers,
+    online_scoring,
     runs,
     sample,
     set_health,
@@ -116,3 +117,12 @@ def stop_working(**_told: object) -> None:
 def fill_samples(**_newer: object) -> None:
     """Give sample projects their evals, and judge what came of them."""
     sample.fill_samples(now=clock.now())
+
+
+# --- Online evals
+
+
+@shared_task(name="evals.score_online")
+def score_online(**_newer: object) -> None:
+    """Sample what arrived and score it, but for what another worker holds."""
+    online_scoring.work()

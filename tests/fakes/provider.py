@@ -120,6 +120,8 @@ class FakeProvider:
         self.calls: list[Call] = []
         self.answer = Answer()
         self.by_model: dict[str, Script] = {}
+        self.by_text: dict[str, deque[Script | None]] = {}
+        """What happens to the calls whose last message is this text, one after the other."""
         self.answers: Callable[[Any], Answer] | None = None
         """What the models say to a request, by its body, in place of `answer`."""
         self.doors: dict[str, Callable[[Any], Any]] = {}
@@ -169,6 +171,7 @@ class FakeProvider:
         self.calls.clear()
         self._queue.clear()
         self.by_model.clear()
+        self.by_text.clear()
         self.answer = Answer()
         self.answers = None
         self.doors = {}
@@ -244,7 +247,7 @@ class FakeProvider:
         body: Any = json.loads(raw) if raw else {}
         self.calls.append(Call(method, path, headers, body, time.monotonic()))
         model = str(body.get("model", ""))
-        script = script or self.by_model.get(model)
+        script = script or self._of_text(body) or self.by_model.get(model)
         sender = _Sender(reader, writer, self, script)
         said = self.answers(body) if self.answers is not None and method == "POST" else self.answer
         if method == "GET" and path.endswith("/models"):
@@ -260,6 +263,11 @@ class FakeProvider:
         else:
             await sender.json({"error": {"message": f"no such door: {method} {path}"}}, status=404)
         return sender.may_go_on
+
+    def _of_text(self, body: Any) -> Script | None:
+        messages = body.get("messages") or [{}] if isinstance(body, dict) else [{}]
+        left = self.by_text.get(str(messages[-1].get("content")))
+        return left.popleft() if left else None
 
     def _next(self, headers: Mapping[str, str]) -> Script | None:
         if name := headers.get("x-fault"):
