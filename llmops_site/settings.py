@@ -208,6 +208,7 @@ CELERY_TASK_ROUTES = {
     # What takes minutes; the other jobs of evals are short.
     "evals.work": {"queue": "evals"},
     "evals.calibrate": {"queue": "evals"},
+    "evals.score_online": {"queue": "evals"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
@@ -235,6 +236,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-old-imports-of-examples": {"task": "evals.forget_imports", "schedule": timedelta(hours=1)},
     "wake-workers-of-runs": {"task": "evals.wake_up", "schedule": timedelta(seconds=5)},
     "forget-answers-of-runs": {"task": "evals.forget_answers", "schedule": timedelta(hours=1)},
+    "score-production-calls": {"task": "evals.score_online", "schedule": timedelta(seconds=15)},
     "resume-calibrations": {"task": "evals.resume_calibrations", "schedule": timedelta(minutes=1)},
     "verify-audit-chain": {"task": "projects.verify_audit", "schedule": timedelta(days=1)},
     "forget-expired-sessions": {"task": "accounts.forget_expired", "schedule": timedelta(days=1)},

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.evals.api import comparisons as comparisons_api
 from apps.evals.api import gates as gates_api
+from apps.evals.api import online as online_api
 from apps.evals.api import runs as runs_api
 from apps.evals.api import scorers as scorers_api
 from apps.evals.api import set_health as set_health_api
@@ -12,6 +13,7 @@ from apps.evals.api import sets as sets_api
 from apps.evals.views import calibrations as calibration_pages
 from apps.evals.views import comparisons, examples, results, run_new, runs, set_health, set_imports, sets
 from apps.evals.views import gates as gate_pages
+from apps.evals.views import online as online_pages
 from apps.evals.views import scorers as scorer_pages
 
 # Each part of the app adds its own below its heading.
@@ -110,6 +112,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/eval-runs/<str:run>/retry", runs_api.RunRetryApi.as_view(), name="api_eval_run_retry"),
     # --- Comparisons and model upgrades
     path("p/<slug:project>/eval-runs/-/compare", comparisons.compare_page, name="eval_compare"),
+    path("p/<slug:project>/eval-runs/-/upgrade", comparisons.model_upgrade, name="model_upgrade"),
     path("api/v1/comparisons", comparisons_api.ComparisonsApi.as_view(), name="api_comparisons"),
     # --- Gates
     path("p/<slug:project>/gates", gate_pages.gates_page, name="gates"),
@@ -126,4 +129,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/gates/<slug:slug>/reports", gates_api.GateReportsApi.as_view(), name="api_gate_reports"),
     path("api/v1/gate-reports/<uuid:uuid>", gates_api.GateReportApi.as_view(), name="api_gate_report"),
     # --- Online evals
+    path("p/<slug:project>/online-evals", online_pages.online_page, name="online_evals"),
+    path("p/<slug:project>/online-evals/new", online_pages.online_new, name="online_eval_new"),
+    path("p/<slug:project>/online-evals/<uuid:uuid>", online_pages.online_eval, name="online_eval"),
+    path("p/<slug:project>/online-evals/<uuid:uuid>/edit", online_pages.online_edit, name="online_eval_edit"),
+    path("p/<slug:project>/online-evals/<uuid:uuid>/pause", online_pages.online_pause, name="online_eval_pause"),
+    path("p/<slug:project>/online-evals/<uuid:uuid>/retry", online_pages.online_retry, name="online_eval_retry"),
+    path("p/<slug:project>/online-evals/<uuid:uuid>/delete", online_pages.online_delete, name="online_eval_delete"),
+    path("api/v1/online-evals", online_api.OnlineEvalsApi.as_view(), name="api_online_evals"),
+    path("api/v1/online-evals/<uuid:uuid>", online_api.OnlineEvalApi.as_view(), name="api_online_eval"),
+    path("api/v1/online-evals/<uuid:uuid>/items", online_api.OnlineItemsApi.as_view(), name="api_online_items"),
+    path("api/v1/online-evals/<uuid:uuid>/retry", online_api.OnlineRetryApi.as_view(), name="api_online_retry"),
 ]
