@@ -28,7 +28,7 @@ from apps.projects.forms import show_error
 from apps.projects.models import Project
 from apps.projects.types import Role
 
-SHOWN = 30
+SHOWN = 20
 
 
 @project_page(role=Role.EDITOR)

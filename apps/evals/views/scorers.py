@@ -231,6 +231,8 @@ class _Panel:
     """The form of a case, and what came of it."""
 
     form: CaseForm
+    asks: bool
+    """Whether trying costs something: templates cannot look, because they call what can be called."""
     tried: Tried | None = None
     judges: tuple[dict[str, Any], ...] = ()
     details: str = ""
@@ -240,7 +242,7 @@ class _Panel:
         """The form as it was sent, or empty."""
         sent = request.POST if request.method == "POST" else None
         form = CaseForm(sent, kind=kind, examples=scorer_pages.example_choices(project))
-        return cls(form)
+        return cls(form, kind.ask is not None)
 
     def tried_settings(self, project: Project, kind: ScorerKind, form: ScorerForm) -> _Panel:
         """What a scorer with these settings says. Raises BadConfig."""
