@@ -68,6 +68,6 @@ def test_the_document_lists_every_computed_kind_with_its_settings() -> None:
     for kind in KINDS.values():
         assert f"`{kind.name}`" in text, kind.name
         if kind.score is not None:
-            section = text.split(f"### `{kind.name}`", 1)[1].split("\n### ", 1)[0]
+            section = text.split(f"### `{kind.name}`", 1)[1].split("\n##", 1)[0]
             named = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
             assert named == {field.name for field in kind.fields}, kind.name
