@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from apps.evals.compare import Settings
+from apps.evals.upgrades import UpgradeWish
 
 SHOWS = (("", _("All that changed")), ("failing", _("Newly failing")), ("passing", _("Newly passing")))
 
@@ -35,19 +38,32 @@ class CompareForm(forms.Form):
 class UpgradeForm(forms.Form):
     """What an upgrade is tried on."""
 
-    eval_set = forms.CharField(max_length=100, label=_("Eval set"))
-    prompt = forms.CharField(max_length=200, label=_("Prompt"))
-    version = forms.CharField(required=False, max_length=64, label=_("Version"))
-    current_model = forms.CharField(max_length=300, label=_("Current model"))
-    new_model = forms.CharField(max_length=300, label=_("New model"))
-    scorers = forms.MultipleChoiceField(label=_("Scorers"))
-    repetitions = forms.IntegerField(required=False, min_value=1, max_value=20, label=_("Repetitions"))
+    prompt = forms.CharField(
+        label=_("Prompt"), max_length=200, widget=forms.TextInput(attrs={"list": "upgrade-prompts"})
+    )
+    version = forms.CharField(label=_("Version"), required=False, max_length=64, help_text=_("Empty for the newest."))
+    eval_set = forms.ChoiceField(label=_("Eval set"))
+    current_model = forms.CharField(
+        label=_("Current model"), max_length=300, widget=forms.TextInput(attrs={"list": "upgrade-models"})
+    )
+    new_model = forms.CharField(
+        label=_("New model"), max_length=300, widget=forms.TextInput(attrs={"list": "upgrade-models"})
+    )
+    scorers = forms.MultipleChoiceField(label=_("Scorers"), widget=forms.CheckboxSelectMultiple)
 
-    def __init__(self, *args: Any, scorers: tuple[tuple[str, str], ...], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["scorers"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = scorers
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        *,
+        sets: Sequence[tuple[str, str]],
+        scorers: Sequence[tuple[str, str]],
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}))
+        for name, choices in (("eval_set", sets), ("scorers", scorers)):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = list(choices)
 
     def clean(self) -> dict[str, Any]:
         """Two models are needed."""
@@ -55,3 +71,8 @@ class UpgradeForm(forms.Form):
         if told.get("current_model") and told.get("current_model") == told.get("new_model"):
             self.add_error("new_model", _("Choose another model than the current one."))
         return told
+
+    def wish(self) -> UpgradeWish:
+        """What is asked for; the form must be valid."""
+        told = dict(self.cleaned_data)
+        return UpgradeWish(**{**told, "scorers": tuple(told["scorers"])})

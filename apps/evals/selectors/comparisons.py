@@ -12,6 +12,7 @@ from apps.evals.models import EvalRun, Result, ResultScore, RunScorer
 from apps.evals.summary import Item, ItemScore, ScorerFacts
 from apps.evals.types import RunKind, RunState, ScoreState
 from apps.projects.models import Project
+from apps.prompts.selectors import get_prompt, versions
 from apps.telemetry.figures import Filters
 from apps.telemetry.selectors.figures import read_figures
 from apps.telemetry.types import DEFAULT_SOURCE
@@ -122,6 +123,11 @@ def fitting_run(
         if run.revision == run.eval_set.head and newest == set(scorers) and not run.failed:
             return run
     return None
+
+
+def newest_version(project: Project, prompt: str) -> str:
+    """The newest version of the prompt. Raises NotFound."""
+    return str(versions.get_version(get_prompt(project, prompt), versions.LATEST).number)
 
 
 # --- Answers ------------------------------------------------------------------------------------------------

@@ -9,13 +9,18 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from apps.accounts.models import User
 from apps.core import jobs
 from apps.core.errors import Conflict, Invalid
 from apps.evals.compare import Comparison, Settings, compare
 from apps.evals.models import Comparison as ComparisonRow
 from apps.evals.models import EvalRun
-from apps.evals.selectors.comparisons import facts_of, items_of, kept_comparison
-from apps.evals.types import RunState
+from apps.evals.selectors.comparisons import facts_of, fitting_run, items_of, kept_comparison, newest_version
+from apps.evals.services.runs import start_run
+from apps.evals.types import RunSource, RunSpec, RunState, ScorerChoice
+from apps.evals.upgrades import UpgradeWish
+from apps.projects.models import Project
+from apps.projects.types import Actor
 
 TASK = "evals.compare"
 MOST_AT_ONCE = 5_000
@@ -76,7 +81,11 @@ def comparison_of(
 
 def compute_kept(comparison_id: int, margin: str, tail_margin: str, now: datetime) -> None:
     """Compute a comparison that waits; nothing when it is gone or was computed."""
-    row = ComparisonRow.objects.select_related("candidate", "baseline").filter(pk=comparison_id, outcome=None).first()
+    row = (
+        ComparisonRow.objects.select_related("candidate", "baseline")
+        .filter(pk=comparison_id, outcome__isnull=True)
+        .first()
+    )
     if row is not None:
         settings = Settings(margin=float(margin), tail_margin=float(tail_margin))
         comparison_of(row.candidate, row.baseline, settings, now, wait=True)
@@ -116,7 +125,7 @@ def _asked(
         settings_hash=settings_hash,
         defaults={"project_id": candidate.project_id, "outcome": None, "made_at": now},
     )
-    silent = Q(pk=row.pk, outcome=None, made_at__lt=now - PATIENCE)
+    silent = Q(pk=row.pk, outcome__isnull=True, made_at__lt=now - PATIENCE)
     if is_new or ComparisonRow.objects.filter(silent).update(made_at=now):
         jobs.enqueue(TASK, comparison_id=row.pk, margin=str(settings.margin), tail_margin=str(settings.tail_margin))
     return row
@@ -132,3 +141,39 @@ def _hash(candidate: EvalRun, baseline: EvalRun, settings: Settings) -> str:
     ends = [None if run.ended_at is None else run.ended_at.isoformat() for run in (candidate, baseline)]
     told = [METHOD, settings.margin, settings.tail_margin, settings.level, settings.resamples, *ends]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def start_upgrade(
+    *, project: Project, wish: UpgradeWish, actor: Actor, author: User | None, now: datetime
+) -> tuple[EvalRun, EvalRun]:
+    """The runs of the new and of the current model: those that fit and finished or go on, else new ones. Raises what
+    `runs.start_run` raises."""
+    version = wish.version or newest_version(project, wish.prompt)
+    found = [
+        _run_for(project, replace(wish, version=version), model, actor, author, now)
+        for model in (wish.new_model, wish.current_model)
+    ]
+    return found[0], found[1]
+
+
+def _run_for(
+    project: Project, wish: UpgradeWish, model: str, actor: Actor, author: User | None, now: datetime
+) -> EvalRun:
+    fitting = fitting_run(
+        project,
+        eval_set=wish.eval_set,
+        prompt=wish.prompt,
+        version=wish.version,
+        model=model,
+        scorers=wish.scorers,
+    )
+    if fitting is not None:
+        return fitting
+    spec = RunSpec(
+        eval_set=wish.eval_set,
+        scorers=tuple(ScorerChoice(slug) for slug in wish.scorers),
+        prompt=wish.prompt,
+        version=wish.version,
+        model=model,
+    )
+    return start_run(project=project, spec=spec, actor=actor, source=RunSource.UPGRADE, now=now, author=author)
