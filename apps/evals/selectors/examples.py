@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import F, Func, JSONField, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from apps.core.errors import NotFound
@@ -89,14 +89,27 @@ def list_examples(
     return ExamplePage(items, items[-1].key if len(found) > limit else None)
 
 
+class _Short(Func):
+    """A JSON value, or the beginning of its text when it is long: a table shows a line of what may be megabytes."""
+
+    template = (
+        "CASE WHEN pg_column_size(%(expressions)s) < 16384 THEN %(expressions)s"
+        " ELSE to_jsonb(left((%(expressions)s)::text, 600)) END"
+    )
+
+
 def newest_examples(
     eval_set: EvalSet, *, where: ExampleFilter = ExampleFilter(), before: int | None = None, limit: int = PAGE_SIZE
 ) -> ExamplePage:
-    """A page of what the set holds now, what was changed last first."""
-    rows = matching(Example.objects.filter(eval_set=eval_set, until=None), where).order_by("-pk")
+    """A page of what the set holds now, what was changed last first. Rows come without their bodies and have
+    `short_variables`, `short_messages` and `short_expected` in their place."""
+    rows = matching(Example.objects.filter(eval_set=eval_set, until=None), where).order_by("-pk").defer(*BODY)
     if before is not None:
-        rows = rows.filter(pk__lt=before)
-    found = list(rows[: limit + 1])
+        rows = rows.filter(pk__lt=min(before, 2**63 - 1))
+    short = {
+        f"short_{name}": _Short(F(name), output_field=JSONField()) for name in ("variables", "messages", "expected")
+    }
+    found = list(rows.annotate(**short)[: limit + 1])
     items = found[:limit]
     return ExamplePage(items, str(items[-1].pk) if len(found) > limit else None)
 
