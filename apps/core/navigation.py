@@ -18,11 +18,13 @@ KEPT_PARAMETERS = ("range", "from", "to", "env")
 
 @dataclass(frozen=True)
 class Page:
-    """An entry of the rail. It is lit on its own address and below; with `above`, on its neighbours too."""
+    """An entry of the rail. It is lit on its own address and below; with `above`, on its neighbours too, and with
+    `also` on addresses of the project that begin with one of these words."""
 
     label: Words
     url_name: str
     above: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ RAIL = (
         (
             Page(_("Prompts"), "prompts"),
             Page(_("Playground"), "playground"),
-            Page(_("Eval sets"), "eval_sets"),
-            Page(_("Eval runs"), "eval_runs"),
+            Page(_("Eval sets"), "eval_sets", also=("scorers", "calibrations")),
+            Page(_("Eval runs"), "eval_runs", also=("gates", "gate-reports", "online-evals")),
         ),
     ),
     Group(
@@ -136,4 +138,5 @@ def _is_current(page: Page, url: str, path: str) -> bool:
     root = url.rstrip("/")
     if page.above:
         root = root.rpartition("/")[0]
-    return path.startswith(f"{root}/")
+    neighbors = [f"{root.rpartition('/')[0]}/{word}" for word in page.also]
+    return any(path == place or path.startswith(f"{place}/") for place in (root, *neighbors))

@@ -18,6 +18,7 @@ urlpatterns = [
     path("p/<slug:project>/", nothing, name="overview"),
     path("p/<slug:project>/traces", nothing, name="traces"),
     path("p/<slug:project>/costs", nothing, name="costs"),
+    path("p/<slug:project>/eval-runs", nothing, name="eval_runs"),
     path("p/<slug:project>/settings/general", nothing, name="settings_general"),
 ]
 
@@ -35,6 +36,7 @@ def test_leaves_out_pages_and_groups_that_do_not_exist() -> None:
     assert [(str(group.title), [str(item.label) for item in group.items]) for group in groups] == [
         ("", ["Overview"]),
         ("Observe", ["Traces"]),
+        ("Build", ["Eval runs"]),
         ("Operate", ["Costs"]),
         ("", ["Settings"]),
     ]
@@ -49,6 +51,8 @@ def test_leaves_out_pages_and_groups_that_do_not_exist() -> None:
         ("/p/harbor/tracesuits", []),
         ("/p/harbor/settings/general", ["Settings"]),
         ("/p/harbor/settings/members", ["Settings"]),
+        ("/p/harbor/gates/quality", ["Eval runs"]),
+        ("/p/harbor/gatesuits", []),
         ("/p/other/traces", []),
     ],
 )
@@ -60,4 +64,4 @@ def test_takes_range_and_environment_along() -> None:
     groups = navigation.rail("harbor", path="/", query="?range=7d&env=staging", counts={"costs": 2})
     urls = [item.url for group in groups for item in group.items]
     assert "/p/harbor/costs?range=7d&env=staging" in urls
-    assert [item.waiting for group in groups for item in group.items] == [0, 0, 2, 0]
+    assert [item.waiting for group in groups for item in group.items] == [0, 0, 0, 2, 0]
