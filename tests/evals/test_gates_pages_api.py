@@ -9,10 +9,19 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.evals.models import EvalRun, EvalSet, Example, Gate, GateReport, Result, ResultScore, Revision, RunScorer
-from apps.evals.models import ScorerVersion
+from apps.evals.models import (
+    EvalRun,
+    EvalSet,
+    Example,
+    Gate,
+    GateReport,
+    Result,
+    ResultScore,
+    Revision,
+    RunScorer,
+    ScorerVersion,
+)
 from apps.projects.models import AuditEntry, Project
-from apps.projects.types import Role
 from tests import factories
 from tests.conftest import Api, sign_in
 from tests.evals import making
@@ -91,7 +100,10 @@ def test_a_gate_judges_a_run_and_what_changes_voids_it(
     assert made.json()["slug"] == "ship"
     assert made.json()["conditions"]["minimum_examples"] == 100
 
-    good, bad = make_run(large, exact, 1), make_run(large, exact, 2, failing={1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22})
+    good, bad = (
+        make_run(large, exact, 1),
+        make_run(large, exact, 2, failing={1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22}),
+    )
     report = evals_api.post("/api/v1/gates/ship/check", {"run": "1"})
     assert report.status_code == 201, report.json()
     assert report.json()["verdict"] == "passed", report.json()
@@ -194,8 +206,6 @@ def test_conditions_are_read_strictly_and_lowering_takes_an_admin(
     assert evals_api.post("/api/v1/gates", body()).status_code == 409
     fewer = {"conditions": {**CONDITIONS, "minimum_examples": 20}}
     assert evals_api.patch("/api/v1/gates/ship", fewer).json()["error"]["code"] == "admin_needed"
-    admin = Api(user=alice)
-    assert admin.patch("/api/v1/gates/ship", fewer, headers={"X-CSRFToken": "x"}).status_code in {200, 403}
     key = Api(factories.make_key(project, "admin", created_by=alice))
     assert key.patch("/api/v1/gates/ship", fewer).status_code == 200
     # Once lowered, an editor may change the rest, and may raise it.
@@ -236,7 +246,7 @@ def test_pages_of_gates(
     gate.refresh_from_db()
     assert gate.config == before
 
-    make_run(large, exact, 7, failing=set(range(0, 40)))
+    make_run(large, exact, 7, failing=set(range(40)))
     report = client.post(f"{base}/gates/nightly/check", {"run": 7})
     with django_assert_max_num_queries(12):
         page = client.get(report.url)
@@ -248,4 +258,3 @@ def test_pages_of_gates(
     assert client.get(f"{base}/gates/nightly").status_code == 200
     assert client.post(f"{base}/gates/nightly/check", {"run": 7}).status_code == 403
     assert client.get(f"{base}/gates/nightly/edit").status_code == 403
-    assert Role.VIEWER.value == "viewer"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from apps.evals.compare import Comparison, Settings, compare
 from apps.evals.gate_config import GateConfig
 from apps.evals.gating import CriticalExample, Evidence, ScorerUse
-from apps.evals.models import Calibration, EvalRun, Gate, Result, ResultScore, RunScorer, ScorerVersion
+from apps.evals.models import EvalRun, Gate, Result, ResultScore, RunScorer
 from apps.evals.scoring.registry import KINDS
+from apps.evals.selectors.calibrations import is_licensed
 from apps.evals.selectors.gates import head_of, versions_wanted
 from apps.evals.selectors.runs import scorers_of, summary_of
 from apps.evals.summary import Item, ItemScore, ScorerFacts, Summary, summarize
@@ -222,13 +223,7 @@ def _uses(gate: Gate, config: GateConfig, used: Iterable[RunScorer]) -> tuple[Sc
                 used=None if own is None else own.number,
                 wanted=None if version is None else version.number,
                 is_judge=is_judge,
-                is_licensed=not is_judge or (own is not None and is_licensed(own)),
+                is_licensed=not is_judge or (own is not None and is_licensed(own)[0]),
             )
         )
     return tuple(uses)
-
-
-def is_licensed(version: ScorerVersion) -> bool:
-    """Whether the judge's version may gate: its newest calibration that ended is above its floor."""
-    newest = Calibration.objects.filter(version=version, ended_at__isnull=False).order_by("-ended_at", "-pk").first()
-    return newest is not None and newest.is_licensed

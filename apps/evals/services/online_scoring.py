@@ -268,9 +268,7 @@ def _refusal(online: OnlineEval, now: datetime) -> tuple[str, str] | None:
     if online.budget_usd_a_day is None:
         return None
     today = OnlineItem.objects.filter(online_eval=online, ended_at__gte=clock.floor_day(now)).exclude(tries=0)
-    spent = today.aggregate(
-        usd=Sum("cost_usd"), unpriced=Count("pk", filter=Q(cost_usd=None, state__in=("done", "failed"), reason=""))
-    )
+    spent = today.aggregate(usd=Sum("cost_usd"), unpriced=Count("pk", filter=Q(cost_usd=None, state="done")))
     if spent["unpriced"]:
         return "no_price", "The cost of the judge is not known, so the day's budget cannot be kept. Enter its price."
     if (spent["usd"] or Decimal(0)) >= online.budget_usd_a_day:
