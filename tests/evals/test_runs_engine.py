@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from apps.accounts.models import User
 from apps.core import clock
@@ -126,7 +126,7 @@ def test_uses_answers_that_are_kept_and_says_so(project: Project, provider: Fake
     first = finished(running.start(project, repetitions=2))
     second = finished(running.start(project))
     assert provider.count == 6, "repetitions are calls of their own, and the second run makes none"
-    assert (second.from_cache, second.calls, second.spent_usd, second.done) == (3, 0, 0, 3)
+    assert (second.from_cache, second.calls, second.spent_usd, second.done) == (3, 0, Decimal(0), 3)
     pairs = [
         dict(run.results.filter(repetition=0).values_list("example__key", "latency_ms")) for run in (first, second)
     ]
@@ -188,7 +188,12 @@ def test_a_canceled_run_begins_no_further_call(project: Project, provider: FakeP
     running.ready(project, provider, 60)
     provider.by_model["fake-1"] = Script(Fault.SLOW_START, seconds=0.3)
     run = running.start(project, concurrency=2)
-    working = threading.Thread(target=finished, args=(EvalRun.objects.get(pk=run.pk),))
+
+    def turn() -> None:
+        executing.work(seconds=60)
+        connections.close_all()
+
+    working = threading.Thread(target=turn)
     working.start()
     assert provider.wait_until(lambda one: one.count >= 2)
     asked = time.monotonic()
@@ -241,7 +246,7 @@ def test_scores_outputs_that_were_brought(project: Project) -> None:
     run = finished(run)
     assert states(run) == {"k0000": "done", "k0001": "done", "k0002": "failed no_output"}
     assert dict(run.results.values_list("example__key", "value")) == {"k0000": 1.0, "k0001": 0.0, "k0002": None}
-    assert (run.state, run.done, run.failed, run.calls, run.spent_usd) == ("finished", 2, 1, 0, 0)
+    assert (run.state, run.done, run.failed, run.calls, run.spent_usd) == ("finished", 2, 1, 0, Decimal(0))
 
 
 def test_a_scorer_that_raises_costs_its_score_alone(

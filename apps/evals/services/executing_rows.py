@@ -26,6 +26,9 @@ PAGE_ROWS, PAGE_BYTES = 200, 4 * 1024 * 1024
 WAITS = (0.1, 0.3, 1.0, 2.0, 4.0)
 """Seconds between tries while the database does not answer; together less than a lease."""
 
+NOT_ASLEEP = "SET LOCAL idle_in_transaction_session_timeout = '5s'"
+"""A worker that is stopped in the middle must not hold the run's row against whoever goes on."""
+
 MARK = """
 UPDATE evals_result AS held SET state = told.state, tries = held.tries + told.tries, started_at = %(now)s,
   trace_id = told.trace_id, span_id = told.span_id
@@ -227,6 +230,7 @@ def flush(writes: Sequence[Write], leases: Mapping[int, uuid.UUID], *, now: date
 def _flush(writes: Sequence[Write], leases: Mapping[int, uuid.UUID], now: datetime) -> dict[int, Exception]:
     lost: set[int] = set()
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(NOT_ASLEEP)
         for run_id in sorted({write.run_id for write in writes}):
             token, counts = leases.get(run_id), _sums(write for write in writes if write.run_id == run_id)
             if token is None or not _count(cursor, run_id, token, counts):
