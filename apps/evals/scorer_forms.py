@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.errors import DomainError
 from apps.evals.scoring.kinds import Config, Field, FieldType, ScorerKind
 from apps.evals.types import Case, Json
-from apps.projects.forms import show_error
 
 SETTING = "set_"
 """Before the names of settings, so that none is taken for a name of the form."""
@@ -109,14 +108,13 @@ class ScorerForm(forms.Form):
         """The key that was typed; None when none was."""
         return self.cleaned_data.get(SECRET) or None
 
-    def show(self, error: DomainError) -> None:
-        """Put the sentences of a refusal beside their fields."""
-        renamed = {
+    def placed(self, error: DomainError) -> DomainError:
+        """The refusal with its sentences under the names of this form."""
+        error.details = {
             SETTING + name if SETTING + name in self.fields else name: sentences
             for name, sentences in error.details.items()
         }
-        error.details = renamed
-        show_error(self, error)
+        return error
 
 
 def _secret_field(has_secret: bool) -> forms.CharField:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from apps.core import egress
 from apps.evals.scoring.kinds import BadConfig
 from apps.evals.scoring.registry import KINDS
 from apps.evals.scoring.retrieval_judges import precision_at_ranks
@@ -24,7 +24,7 @@ def judged(asker: Scripted, case: Case = CASE, kind: str = "judge", **config: An
     found = KINDS[kind]
     told = {"rubric": "Good?", "model": "a/b"} if kind.startswith("judge") else {"model": "a/b"}
     assert found.ask is not None
-    return asyncio.run(found.ask(case, found.read({**told, **config}), asker))  # type: ignore[arg-type]
+    return egress.run_in_loop(found.ask(case, found.read({**told, **config}), asker))  # type: ignore[arg-type]
 
 
 ATTACKS = [

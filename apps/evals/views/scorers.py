@@ -32,6 +32,7 @@ from apps.evals.services import scorers as services
 from apps.evals.services import trying
 from apps.evals.services.trying import Tried
 from apps.projects.access import ProjectRequest, project_page
+from apps.projects.forms import show_error
 from apps.projects.models import Project
 from apps.projects.types import Role
 from apps.providers.selectors import connections
@@ -82,7 +83,7 @@ def scorer_new(request: ProjectRequest, project: Project) -> HttpResponse:
                 messages.success(request, _("%(name)s is added.") % {"name": made.name})
                 return redirect("scorer", project=project.slug, scorer=made.slug)
         except DomainError as error:
-            form.show(error)
+            show_error(form, form.placed(error))
     return _form_page(request, project, kind, form, asked, None)
 
 
@@ -190,7 +191,7 @@ def scorer_edit(request: ProjectRequest, project: Project, scorer: str) -> HttpR
             else:
                 return _save_version(request, project, found, form)
         except DomainError as error:
-            form.show(error)
+            show_error(form, form.placed(error))
     return _form_page(request, project, kind, form, panel, found)
 
 
