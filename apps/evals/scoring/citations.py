@@ -147,7 +147,11 @@ def _expected_ids(case: Case, config: Config) -> list[str] | None:
 
 def score_citations(case: Case, config: Config) -> Score:
     """One measure of the citations of the output. Without documents there is nothing that could be cited."""
-    documents = list(dict.fromkeys(as_text(document.get("id")) for document in case.context[:MAX_CITATIONS]))
+    documents = list(
+        dict.fromkeys(
+            as_text(document.get("id")) for document in case.context[:MAX_CITATIONS] if isinstance(document, Mapping)
+        )
+    )
     if not documents:
         return not_scored("The example has no context documents.")
     expected = _expected_ids(case, config)

@@ -61,8 +61,13 @@ class Check:
 def calls_of(case: Case) -> list[tuple[str, str]]:
     """The name and the arguments (as text) of every call, in order: from the messages of the run, or else the calls of
     the answer."""
-    messages = case.steps[:MAX_STEPS] if case.steps else ({"tool_calls": list(case.tool_calls)},)
+    messages = _messages(case) or [{"tool_calls": list(case.tool_calls)}]
     return [call for message in messages for call in _calls_in(message)][:MAX_STEPS]
+
+
+def _messages(case: Case) -> list[Mapping[str, Json]]:
+    # Runs that were brought along may hold anything.
+    return [message for message in case.steps[:MAX_STEPS] if isinstance(message, Mapping)]
 
 
 def _calls_in(message: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
@@ -123,14 +128,14 @@ def _checks(case: Case, config: Config) -> Iterator[Check]:
         used = [name for name in dict.fromkeys(made) if name in config["forbidden"]]
         yield Check(float(not used), f"forbidden: {_names(used)}" if used else "no forbidden tool was called")
     if config["max_steps"] is not None:
-        steps = sum(message.get("role") == "assistant" for message in case.steps) or len(calls)
+        steps = sum(message.get("role") == "assistant" for message in _messages(case)) or len(calls)
         yield Check(float(steps <= config["max_steps"]), f"{steps} steps, at most {config['max_steps']:g} allowed")
     if config["max_repeats"] is not None:
         name, most = _most_repeated(calls)
         sentence = f"the same call of {shown(name, 40)[1:-1]} was made {most} times" if most > 1 else "no call repeated"
         yield Check(float(most <= config["max_repeats"]), sentence)
     if config["max_errors"] is not None:
-        errors = sum(_is_error(message, config["error_mark"]) for message in case.steps[:MAX_STEPS])
+        errors = sum(_is_error(message, config["error_mark"]) for message in _messages(case))
         yield Check(float(errors <= config["max_errors"]), f"{errors} tool results are errors")
     if config["outcome_field"]:
         yield _check_outcome(case, config)

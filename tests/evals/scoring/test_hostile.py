@@ -77,6 +77,7 @@ STEPS: tuple[Any, ...] = (
         "tool_calls": [5, {"function": None}, {"function": {"name": None, "arguments": _nested(5_000)}}],
     },
     {"role": "tool", "content": None},
+    "a message in words",
 )
 
 COMPUTED = sorted(name for name, kind in KINDS.items() if kind.score is not None)
@@ -86,7 +87,7 @@ def _case(output: str, expected: Any) -> Case:
     return Case(
         expected=expected,
         output=output,
-        context=({"id": "1", "content": "x"}, {"id": None}),
+        context=({"id": "1", "content": "x"}, {"id": None}, "a document in words"),  # type: ignore[arg-type]
         metadata={
             "schema": {"type": "array", "uniqueItems": True, "items": {"pattern": "(a+)+$"}},
             "citations": [_nested(99)],
