@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,9 @@ from apps.evals.selectors.examples import examples_at
 from apps.evals.summary import Item, ItemScore, ScorerFacts, summarize
 from apps.evals.types import ScoreState
 from apps.projects.models import Project
+from apps.prompts import services as prompts
+from apps.prompts.content import content_from_dict
+from apps.prompts.models import Version
 from tests import factories
 
 
@@ -84,12 +87,26 @@ def make_run(
     return run
 
 
-def _result(run: EvalRun, scorers: Sequence[RunScorer], example: Any, turn: int, came: Came) -> Item:
-    known = [value for value in came.scores if not isinstance(value, str)]
-    is_whole = not came.error and len(known) == len(scorers)
-    has_failed = any(
-        value < one.threshold for one, value in zip(scorers, came.scores, strict=True) if not isinstance(value, str)
+def publish_answer(project: Project, now: datetime = factories.NOW, name: str = "support/answer") -> Version:
+    """Version 1.0.0 of a prompt that asks the test model `echo` the example's question."""
+    actor = factories.actor_of(project.memberships.order_by("pk")[0].user)
+    prompt = prompts.create_prompt(project=project, name=name, actor=actor, now=now)
+    content = content_from_dict(
+        {
+            "kind": "chat",
+            "messages": [{"role": "user", "content": "{{question}}"}],
+            "variables": [{"name": "question"}],
+            "model": "test/echo",
+        }
     )
+    return prompts.publish(prompt=prompt, content=content, actor=actor, now=now)
+
+
+def _result(run: EvalRun, scorers: Sequence[RunScorer], example: Any, turn: int, came: Came) -> Item:
+    told = () if came.error else tuple(zip(scorers, came.scores, strict=True))
+    known = [value for _, value in told if not isinstance(value, str)]
+    is_whole = len(told) == len(scorers) == len(known)
+    has_failed = any(value < one.threshold for one, value in told if not isinstance(value, str))
     row = Result.objects.create(
         **{
             "project_id": run.project_id,
@@ -109,13 +126,11 @@ def _result(run: EvalRun, scorers: Sequence[RunScorer], example: Any, turn: int,
             **came.fields,
         }
     )
-    scores = {} if came.error else dict(zip((one.slug for one in scorers), came.scores, strict=True))
-    for one in scorers:
-        if one.slug in scores:
-            _score(run, row, one, scores[one.slug])
+    for one, value in told:
+        _score(run, row, one, value)
     return Item(
         key=example.key,
-        scores={slug: _item_score(value) for slug, value in scores.items()},
+        scores={one.slug: _item_score(value) for one, value in told},
         repetition=turn,
         slices=tuple(example.slices),
         is_passed=row.is_passed,

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Count, Exists, F, Func, Min, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    FloatField,
+    Func,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast, Coalesce, Left
 
 from apps.core.errors import Invalid, NotFound
@@ -19,6 +33,7 @@ START_LENGTH = 240
 HISTORY_SHOWN = 30
 SHOWS = ("failed", "passed", "not_scored", "error", "waiting")
 CURVE_POINTS = 101
+GROUPS = 4
 LARGEST_ID = 2**63 - 1
 
 WORST_FIRST = """
@@ -26,6 +41,22 @@ WITH examples AS (SELECT example_id, avg(value) AS value FROM evals_result
                   WHERE run_id = %s AND value IS NOT NULL GROUP BY example_id)
 SELECT percentile_cont(%s::float8[]) WITHIN GROUP (ORDER BY value) FROM examples
 """
+
+
+GROUP = Case(
+    When(state=ResultState.FAILED, then=Value(0)),
+    When(is_passed=False, then=Value(1)),
+    When(is_passed=True, then=Value(3)),
+    default=Value(2),
+)
+"""In which order results are shown: no output, failing, undecided, passing."""
+
+WORTH = Case(
+    When(Q(state=ResultState.FAILED) | Q(is_passed=None), then=Value(0.0)),
+    default=Coalesce("value", -1.0),
+    output_field=FloatField(),
+)
+"""And within one of these: the lowest value first; -1 without one."""
 
 
 # --- What is asked for --------------------------------------------------------------------------------------
@@ -114,43 +145,52 @@ def list_results(
     """Results in the order in which somebody wants to see them: without an output, failing with the lowest value
     first, undecided, passing. `whole` brings outputs and messages whole. Raises Invalid for an unknown cursor.
     """
-    place, value, pk = _read(cursor)
-    rows = _shaped(_matching(run, scorers, where), whole=whole)
-    found: list[Result] = []
-    for at, group in enumerate(_groups(rows)):
-        if at < place or len(found) > limit:
-            continue
-        if at == place and cursor:
-            group = group.filter(Q(worth__gt=value) | Q(worth=value, pk__gt=pk))
-        for row in group.order_by("worth", "pk")[: limit + 1 - len(found)]:
-            row.__dict__["group"] = at
-            found.append(row)
-    last = found[limit - 1] if len(found) > limit else None
-    following = None if last is None else f"{last.__dict__['group']}:{last.__dict__['worth']!r}:{last.pk}"
+    places = _places(_matching(run, scorers, where), _read(cursor) if cursor else None, limit + 1)
+    rows = Result.objects.filter(pk__in=places).annotate(group=GROUP, worth=WORTH).order_by("group", "worth", "pk")
+    found = list(_shaped(rows, whole=whole)[: limit + 1])
+    last = found[limit - 1].__dict__ if len(found) > limit else None
+    following = None if last is None else f"{last['group']}:{last['worth']!r}:{last['id']}"
     return ResultPage(lines_of(found[:limit], scorers), following)
 
 
+class _Place(NamedTuple):
+    """Where a result stands in the order."""
+
+    group: int
+    worth: float
+    pk: int
+
+
+def _places(rows: QuerySet[Result], after: _Place | None, limit: int) -> QuerySet[Result, Any]:
+    """The keys of at least the first results after a place. Each part of the statement is read by an index."""
+    parts = []
+    for at, group in enumerate(_groups(rows)):
+        if after is not None and at < after.group:
+            continue
+        if after is not None and at == after.group:
+            group = group.filter(Q(worth__gt=after.worth) | Q(worth=after.worth, pk__gt=after.pk))
+        parts.append(group.order_by("worth", "pk").values("pk")[:limit])
+    return parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
+
+
 def _groups(rows: QuerySet[Result]) -> list[QuerySet[Result]]:
-    """The rows by how they came out: no output, failing, undecided, passing. Each part is read by an index."""
-    failed, zero = ResultState.FAILED.value, Value(0.0)
-    worth = Coalesce("value", -1.0)
+    """The rows by how they came out, in the order of GROUP."""
+    with_output = rows.exclude(state=ResultState.FAILED)
     return [
-        rows.filter(state=failed).annotate(worth=zero),
-        rows.filter(is_passed=False).exclude(state=failed).annotate(worth=worth),
-        rows.filter(is_passed=None).exclude(state=failed).annotate(worth=zero),
-        rows.filter(is_passed=True).exclude(state=failed).annotate(worth=worth),
+        rows.filter(state=ResultState.FAILED).alias(worth=Value(0.0)),
+        with_output.filter(is_passed=False).alias(worth=Coalesce("value", -1.0)),
+        with_output.filter(is_passed=None).alias(worth=Value(0.0)),
+        with_output.filter(is_passed=True).alias(worth=Coalesce("value", -1.0)),
     ]
 
 
-def _read(cursor: str) -> tuple[int, float, int]:
-    if not cursor:
-        return 0, 0.0, 0
+def _read(cursor: str) -> _Place:
     try:
         place, value, pk = cursor.split(":")
-        told = int(place), float(value), int(pk)
+        told = _Place(int(place), float(value), int(pk))
     except ValueError as error:
         raise Invalid("This cursor is none that a page gave.", cursor=["Take the one of the last page."]) from error
-    if not (0 <= told[0] < 4 and -1.0 <= told[1] <= 1.0 and 0 <= told[2] <= LARGEST_ID):
+    if not (0 <= told.group < GROUPS and -1.0 <= told.worth <= 1.0 and 0 <= told.pk <= LARGEST_ID):
         raise Invalid("This cursor is none that a page gave.", cursor=["Take the one of the last page."])
     return told
 
@@ -289,32 +329,29 @@ def worst_first(run: EvalRun) -> list[float]:
 # --- One result ---------------------------------------------------------------------------------------------
 
 
-def results_of_example(run: EvalRun, key: str, scorers: Sequence[RunScorer]) -> list[ResultLine]:
-    """What came out for the example in each repetition, whole. Raises NotFound when the run does not hold it."""
+def results_of_example(
+    run: EvalRun, key: str, scorers: Sequence[RunScorer], *, beside: EvalRun | None = None
+) -> tuple[list[ResultLine], list[Result]]:
+    """What came out for the example in each repetition, whole; and the same of another run over the set, without its
+    scores. Raises NotFound when the run does not hold the example."""
     rows: list[Result] = []
     if "\x00" not in key:
-        rows = list(
-            Result.objects.filter(run=run, example__key=key, example__eval_set_id=run.eval_set_id)
-            .select_related("example")
-            .order_by("repetition")
-        )
-    if not rows:
+        both = [run.pk] if beside is None else [run.pk, beside.pk]
+        found = Result.objects.filter(run__in=both, example__key=key, example__eval_set_id=run.eval_set_id)
+        rows = list(found.select_related("example").order_by("repetition"))
+    own = [row for row in rows if row.run_id == run.pk]
+    if not own:
         raise NotFound(f"Run {run.number} holds no example {key[:100]}.")
-    return lines_of(rows, scorers)
-
-
-def other_output(run: EvalRun, key: str, repetition: int) -> Result | None:
-    """What another run has for the example, in the same repetition where there is one."""
-    rows = Result.objects.filter(run=run, example__key=key, example__eval_set_id=run.eval_set_id)
-    found = list(rows.order_by("repetition"))
-    return next((row for row in found if row.repetition == repetition), found[0] if found else None)
+    return lines_of(own, scorers), [row for row in rows if row.run_id != run.pk]
 
 
 @dataclass(frozen=True, slots=True)
 class PastResult:
     """What came out for an example in one run; with repetitions, how many of them passed."""
 
-    run: EvalRun
+    number: int
+    prompt_version: str
+    model: str
     value: float | None
     passed: int
     judged: int
@@ -323,26 +360,19 @@ class PastResult:
 
 
 def history_of(eval_set: EvalSet, key: str, limit: int = HISTORY_SHOWN) -> list[PastResult]:
-    """The example in the runs that held it, newest first. Two queries."""
+    """The example in the runs that held it, newest first."""
     if "\x00" in key:
         return []
-    rows = Result.objects.filter(example__eval_set=eval_set, example__key=key)
-    told = list(
-        rows.values("run_id")
-        .annotate(
-            number=F("run__number"),
-            worst=Min("value"),
-            passed=Count("pk", filter=Q(is_passed=True)),
-            judged=Count("pk", filter=Q(is_passed__isnull=False)),
-            results=Count("pk"),
-            without_output=Count("pk", filter=Q(state=ResultState.FAILED.value)),
-        )
-        .order_by("-number")[:limit]
+    rows = Result.objects.filter(example__eval_set=eval_set, example__key=key).values("run_id")
+    told = rows.annotate(
+        number=F("run__number"),
+        prompt_version=F("run__prompt_version"),
+        model=F("run__model"),
+        worst=Min("value"),
+        passed=Count("pk", filter=Q(is_passed=True)),
+        judged=Count("pk", filter=Q(is_passed__isnull=False)),
+        results=Count("pk"),
+        without_output=Count("pk", filter=Q(state=ResultState.FAILED.value)),
     )
-    runs = EvalRun.objects.defer("content", "estimate", "summary").in_bulk([one["run_id"] for one in told])
-    return [
-        PastResult(
-            runs[one["run_id"]], one["worst"], one["passed"], one["judged"], one["results"], one["without_output"]
-        )
-        for one in told
-    ]
+    names = ("number", "prompt_version", "model", "worst", "passed", "judged", "results", "without_output")
+    return [PastResult(*one) for one in told.order_by("-number").values_list(*names)[:limit]]

@@ -8,17 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.core.errors import NotFound
-from apps.evals.models import EvalRun, EvalSet, RunScorer
+from apps.evals.models import EvalRun, EvalSet, Gate, RunScorer
 from apps.evals.summary import ScoreSummary, Summary
 from apps.evals.types import RunKind, RunState
 from apps.projects.models import Project
-from apps.prompts.models import Deployment
+from apps.prompts.models import Deployment, Prompt
 
 PAGE_SIZE = 50
 CHOICES_SHOWN = 200
+COMPARABLE_SHOWN = 100
+PROMPTS_OFFERED = 500
 LARGEST_NUMBER = 2**31 - 1
 HEAVY = ("content",)
 """Columns that lists do not show."""
@@ -65,6 +67,29 @@ def scorers_by_run(found: Sequence[EvalRun]) -> dict[int, list[RunScorer]]:
 def summary_of(run: EvalRun) -> Summary | None:
     """What the run says in numbers; None until it ended."""
     return None if run.summary is None else Summary.from_dict(run.summary)
+
+
+def run_with_scorers(project: Project, number: str) -> tuple[EvalRun, list[RunScorer]]:
+    """The project's run of this number with its scorers, in one query. Raises NotFound."""
+    found: list[RunScorer] = []
+    if number.isascii() and number.isdecimal() and int(number) <= LARGEST_NUMBER:
+        rows = RunScorer.objects.filter(run__project=project, run__number=int(number))
+        found = list(rows.select_related("run", "run__eval_set", "run__gate").order_by("position"))
+    if not found:
+        raise NotFound(f"There is no eval run {number[:64]} in this project.")
+    return found[0].run, found
+
+
+def prompt_names(project: Project) -> list[str]:
+    """The names of the project's prompts that can be run, in their order."""
+    names = Prompt.objects.filter(project=project, archived_at=None).order_by("name").values_list("name", flat=True)
+    return list(names[:PROMPTS_OFFERED])
+
+
+def gate_names(project: Project) -> list[tuple[str, str]]:
+    """Slug and name of the project's gates, in the order of their names."""
+    rows = Gate.objects.filter(project=project, archived_at=None).order_by("name", "slug")
+    return list(rows.values_list("slug", "name")[:CHOICES_SHOWN])
 
 
 # --- Lists --------------------------------------------------------------------------------------------------
@@ -239,25 +264,27 @@ def progress_of(run: EvalRun, now: datetime) -> Progress:
 # --- What to compare with -----------------------------------------------------------------------------------
 
 
-def comparable_runs(run: EvalRun, limit: int = 20) -> list[EvalRun]:
-    """Other runs over the same set that ended with figures, newest first."""
+def comparable_runs(run: EvalRun, limit: int = COMPARABLE_SHOWN) -> list[EvalRun]:
+    """Other runs over the same set that ended with figures, newest first. `is_live` of each says whether its version
+    is live now, in the run's environment if it names one."""
+    live = Deployment.objects.filter(version=OuterRef("version"), ended_at=None)
+    if run.environment:
+        live = live.filter(environment__slug=run.environment)
     rows = EvalRun.objects.filter(project_id=run.project_id, eval_set_id=run.eval_set_id, summary__isnull=False)
-    return list(rows.exclude(pk=run.pk).defer(*HEAVY, "summary").order_by("-number")[:limit])
+    rows = rows.exclude(pk=run.pk).annotate(is_live=Exists(live))
+    return list(rows.defer(*HEAVY, "summary", "estimate").order_by("-number")[:limit])
 
 
-def baseline_of(run: EvalRun) -> EvalRun | None:
-    """What the run is best compared with: the newest run over the same set of the version that is live now (in the
-    run's environment, if it names one), else the newest run before this one. None when there is neither."""
-    rows = EvalRun.objects.filter(project_id=run.project_id, eval_set_id=run.eval_set_id, summary__isnull=False)
-    rows = rows.exclude(pk=run.pk).defer(*HEAVY, "summary").order_by("-number")
-    if run.kind == RunKind.MODEL.value and run.prompt_name:
-        live = Deployment.objects.filter(prompt__project_id=run.project_id, prompt__name=run.prompt_name, ended_at=None)
-        if run.environment:
-            live = live.filter(environment__slug=run.environment)
-        found = rows.filter(version__in=live.values("version")).exclude(version=run.version_id).first()
-        if found is not None:
-            return found
-    return rows.filter(number__lt=run.number).first()
+def baseline_of(run: EvalRun, others: Sequence[EvalRun] | None = None) -> EvalRun | None:
+    """What the run is best compared with: the newest run over the same set of another version of its prompt that is
+    live now, else the newest run before this one. None when there is neither. `others`: the comparable runs, when
+    they are known already."""
+    known = comparable_runs(run) if others is None else others
+    for one in known:
+        is_own = one.prompt_name == run.prompt_name and one.version_id != run.version_id
+        if run.kind == RunKind.MODEL.value and is_own and one.__dict__["is_live"]:
+            return one
+    return next((one for one in known if one.number < run.number), None)
 
 
 # --- Runs of a prompt ---------------------------------------------------------------------------------------

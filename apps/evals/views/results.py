@@ -48,7 +48,8 @@ def results_page(request: ProjectRequest, project: Project, number: int) -> Http
     run = runs.get_run(project, number)
     chosen = read_filter(ResultsForm(request.GET))
     scorers = runs.scorers_of(run)
-    against = _other_run(project, run, chosen["against"])
+    comparable = runs.comparable_runs(run)
+    against = _other_run(run, comparable, chosen["against"])
     where = ResultFilter(
         show=chosen["show"] or "",
         scorer=chosen["scorer"] or "",
@@ -70,19 +71,20 @@ def results_page(request: ProjectRequest, project: Project, number: int) -> Http
         "shows": SHOW_WORDS,
         "counts": results.count_results(run),
         "slices": [] if summary is None else [one.name for one in summary.slices],
-        "comparable": runs.comparable_runs(run),
+        "comparable": comparable,
         "is_filtered": not where.is_empty,
         "is_open": not RunState(run.state).is_end,
     }
     return page_or_fragment(request, "evals/results.html", "evals/_result_list.html", context)
 
 
-def _other_run(project: Project, run: EvalRun, number: int | None) -> EvalRun | None:
+def _other_run(run: EvalRun, comparable: list[EvalRun], number: int | None) -> EvalRun | None:
     """The run to look at beside, over the same set; None when none is named or there is none of that number."""
-    if number is None or number == run.number:
-        return None
+    found = next((one for one in comparable if one.number == number), None)
+    if found is not None or number is None or number == run.number or len(comparable) < runs.COMPARABLE_SHOWN:
+        return found
     try:
-        other = runs.get_run(project, number)
+        other = runs.get_run(run.project, number)
     except NotFound:
         return None
     return other if other.eval_set_id == run.eval_set_id else None
@@ -105,14 +107,17 @@ def result_page(request: ProjectRequest, project: Project, number: int, key: str
     """What was asked, what was expected, what came out, and what do the scorers say of it?"""
     run = runs.get_run(project, number)
     chosen = read_filter(ResultsForm(request.GET))
-    lines = results.results_of_example(run, key, runs.scorers_of(run))
+    comparable = runs.comparable_runs(run)
+    against = _other_run(run, comparable, chosen["against"])
+    lines, others = results.results_of_example(run, key, runs.scorers_of(run), beside=against)
     line = next((one for one in lines if one.result.repetition == chosen["rep"]), lines[0])
-    against = _other_run(project, run, chosen["against"])
-    other = None if against is None else results.other_output(against, key, line.result.repetition)
+    others.sort(key=lambda one: one.repetition != line.result.repetition)
+    other = others[0] if others else None
     expected = text_of(line.result.example.expected)
     context = {
         **run_frame(request, project, run),
         "line": line,
+        "key": line.key,
         "result": line.result,
         "example": line.result.example,
         "repetitions": lines if len(lines) > 1 else [],
@@ -125,7 +130,7 @@ def result_page(request: ProjectRequest, project: Project, number: int, key: str
         "other": other,
         "beside": None if other is None else compare_texts(other.output, line.result.output),
         "history": results.history_of(run.eval_set, key),
-        "comparable": runs.comparable_runs(run),
+        "comparable": comparable,
         "links": _links(project, run, line),
     }
     return render(request, "evals/result.html", context)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.evals.estimating import Estimate
-from apps.evals.models import EvalRun
+from apps.evals.models import EvalRun, RunScorer
 from apps.evals.run_forms import NewRunForm, ScorerRow, choices_of, typed_scorers
 from apps.evals.selectors import estimates, gates, runs, scorers, sets
 from apps.evals.services import runs as running
@@ -22,10 +22,7 @@ from apps.projects.access import ProjectRequest, project_page
 from apps.projects.forms import show_error
 from apps.projects.models import Project
 from apps.projects.types import Role
-from apps.prompts import selectors as prompts
 from apps.providers.selectors.connections import offered_models
-
-PROMPTS_OFFERED = 500
 
 
 @project_page(role=Role.EDITOR)
@@ -47,7 +44,7 @@ def run_new(request: ProjectRequest, project: Project) -> HttpResponse:
         "form": form,
         "scorers": rows,
         **_told(estimate, refusal),
-        "prompts": [line.name for line in prompts.list_prompts(project, limit=PROMPTS_OFFERED).items],
+        "prompts": runs.prompt_names(project),
         "models": [one for one in offered_models(project, now=clock.now()) if not one.is_embedding],
     }
     return render(request, "evals/run_new.html", context, status=422 if form.errors else 200)
@@ -87,7 +84,7 @@ def _read(request: ProjectRequest, project: Project) -> tuple[NewRunForm, list[S
         if line.kind is not None and not line.kind.is_pairwise
     ]
     own_sets = [(one.slug, one.name) for one in sets.choosable_sets(project)]
-    own_gates = [(line.gate.slug, line.gate.name) for line in gates.list_gates(project)]
+    own_gates = runs.gate_names(project)
     if request.method == "POST":
         form = NewRunForm(request.POST, sets=own_sets, gates=own_gates)
         return form, typed_scorers(rows, request.POST)
@@ -144,7 +141,7 @@ def _suggested(request: ProjectRequest, project: Project) -> tuple[dict[str, Any
     asked = request.GET
     try:
         if asked.get("again"):
-            return _again(runs.get_run(project, asked["again"]))
+            return _again(*runs.run_with_scorers(project, asked["again"]))
         if asked.get("gate"):
             initial, chosen = _for_gate(project, asked["gate"])
         else:
@@ -170,7 +167,7 @@ def _for_gate(project: Project, slug: str) -> tuple[dict[str, Any], dict[str, st
     return initial, {one.slug: "" if one.threshold is None else str(one.threshold) for one in config.scorers}
 
 
-def _again(run: EvalRun) -> tuple[dict[str, Any], dict[str, str]]:
+def _again(run: EvalRun, used: list[RunScorer]) -> tuple[dict[str, Any], dict[str, str]]:
     """The same once more, over the same revision."""
     initial = {
         "prompt": run.prompt_name,
@@ -188,4 +185,4 @@ def _again(run: EvalRun) -> tuple[dict[str, Any], dict[str, str]]:
         "gate": "" if run.gate is None else run.gate.slug,
         "name": run.name or _("run %(number)s again") % {"number": run.number},
     }
-    return initial, {one.slug: f"{one.threshold:g}" for one in runs.scorers_of(run)}
+    return initial, {one.slug: f"{one.threshold:g}" for one in used}

@@ -75,14 +75,15 @@ def run_page(request: ProjectRequest, project: Project, number: int) -> HttpResp
     line = runs.run_line(run)
     if wants_fragment(request):
         return _progress(request, run, is_over=not line.is_open)
+    comparable = runs.comparable_runs(run)
     context = {
         **run_frame(request, project, run),
         "line": line,
         "summary": line.summary,
         "progress": runs.progress_of(run, clock.now()),
         "scorers": runs.scorers_of(run),
-        "comparable": runs.comparable_runs(run),
-        "baseline": runs.baseline_of(run),
+        "comparable": comparable,
+        "baseline": runs.baseline_of(run, comparable),
         "links": {name: page_of(name, run) for name in ("run_gate", "eval_compare", "model_upgrade")},
     }
     if line.summary is not None:
@@ -138,7 +139,7 @@ def _ended(run: EvalRun, summary: Summary, scorers: list[Any]) -> dict[str, Any]
         "worst": worst,
         "missing": missing,
         "is_silent": summary.overall.scored == 0,
-        "counts": results.count_results(run),
+        "is_passed_whole": summary.overall.passed == summary.examples,
         "charts": _charts(run, summary),
         "classes": [one for one in summary.scorers if one.labels],
     }
