@@ -59,7 +59,11 @@ class ScorerLine:
 
 def words_of(found: Comparison) -> Words:
     """The headline and what stands below it."""
-    return Words(LOOKS[found.verdict], headline(found), found.sentence, tuple(_notes(found)))
+    sentence = found.sentence
+    if found.verdict is Verdict.WORSE_IN_THE_TAIL and " than " in sentence:
+        # The headline has the first half already.
+        sentence = _("Against %(rest)s") % {"rest": sentence.split(" than ", 1)[1]}
+    return Words(LOOKS[found.verdict], headline(found), sentence, tuple(_notes(found)))
 
 
 def headline(found: Comparison) -> str:

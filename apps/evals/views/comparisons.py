@@ -32,7 +32,7 @@ from apps.projects.types import Role
 from apps.prompts.selectors import list_prompts
 from apps.providers.selectors.connections import offered_models
 
-PAGE_SIZE = 20
+PAGE_SIZE = 12
 
 
 @dataclass(frozen=True, slots=True)
