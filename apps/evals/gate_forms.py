@@ -134,6 +134,10 @@ class GateForm(forms.Form):
             self.fields[f"scorer-{slug}-minimum_mean"] = _share(_("Mean, at least"))
             self.fields[f"scorer-{slug}-threshold"] = _share(_("Passes from"))
             self.fields[f"scorer-{slug}-version"] = _whole(_("Version"), most=2**31 - 1)
+            for part in ("minimum_mean", "threshold", "version"):
+                label = self.fields[f"scorer-{slug}-{part}"].label
+                attrs = {"class": "input", "step": "any", "aria-label": f"{name}: {label}"}
+                self.fields[f"scorer-{slug}-{part}"].widget.attrs |= attrs
             self.fields[f"scorer-{slug}-informs_only"] = forms.BooleanField(label=_("Informs only"), required=False)
 
     def scorer_rows(self) -> list[ScorerRow]:

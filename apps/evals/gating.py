@@ -109,7 +109,7 @@ class Condition:
     @property
     def bar(self) -> tuple[float, float] | None:
         """Number and target as parts of one scale, 0..1; None where a bar would say nothing."""
-        if self.number is None or self.target is None or self.unit == "":
+        if self.number is None or not self.target or self.unit == "":
             return None
         if self.unit == "share" and self.direction == "at_least":
             return self.number, self.target
@@ -574,7 +574,8 @@ def _described(config: GateConfig) -> Iterator[Asked]:
         rate, mean = floor.minimum_pass_rate, floor.minimum_mean
         parts = [f"pass rate ≥ {formats.percent(rate)}"] if rate is not None else []
         parts += [f"mean ≥ {formats.percent(mean)}"] if mean is not None else []
-        yield Asked(f"Slice {floor.name}", ", ".join(parts), f"over at least {floor.minimum_examples:,} examples")
+        least = floor.minimum_examples
+        yield Asked(f"Slice {floor.name}", ", ".join(parts), f"over at least {least:,} examples" if least > 1 else "")
     if config.critical_slices or config.critical_examples:
         named = [*config.critical_slices, *config.critical_examples]
         yield Asked("No critical failure", "0", _listed(named))

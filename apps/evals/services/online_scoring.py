@@ -20,7 +20,7 @@ from django.db.models import Count, F, Q, Sum
 
 from apps.core import clock, egress
 from apps.evals.models import OnlineEval, OnlineItem, OnlineScorer, OnlineTally
-from apps.evals.online import DROPPED, is_chosen
+from apps.evals.online import DROPPED, REASONS, is_chosen
 from apps.evals.online_cases import case_of, why_unscorable
 from apps.evals.scoring.kinds import ScorerKind
 from apps.evals.scoring.registry import KINDS, score_with
@@ -240,7 +240,8 @@ def _job(item: OnlineItem, span: spans.SpanView | None) -> _Job:
     kind = KINDS.get(item.scorer.version.scorer.kind)
     reason = why_unscorable(span)
     if reason or span is None:
-        return _Job(item, kind, None, not_scored(""), reason)
+        words = REASONS[reason]
+        return _Job(item, kind, None, not_scored(f"{words[0].upper()}{words[1:]}."), reason)
     if item.tries >= MOST_TRIES:
         return _Job(item, kind, None, scorer_failed("Its worker was lost each time it was tried."), "interrupted")
     if kind is None:
