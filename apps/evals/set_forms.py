@@ -15,7 +15,6 @@ from apps.evals.models import EvalSet
 from apps.evals.services.set_changes import MAX_NOTE
 from apps.evals.services.sets import GOLDEN, SetChange
 from apps.evals.types import ExampleOrigin, Json, ReviewState
-from apps.projects.forms import show_error
 
 STATES = (
     (ReviewState.DRAFT.value, _("draft")),
@@ -205,8 +204,8 @@ class ExampleForm(forms.Form):
 
     def refuse(self, error: DomainError) -> None:
         """Put the sentences of a refusal beside the fields they are about: `adds.0.variables.name` beside variables."""
-        if not isinstance(error, BadExample):
-            show_error(self, error)
+        if error.code != BadExample.code:
+            self.add_error(None, error.text)
             return
         for place, sentences in error.details.items():
             parts = [part for part in place.split(".") if part not in {"adds", "replaces"}]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -29,10 +31,10 @@ from apps.projects.access import ProjectRequest, project_page
 from apps.projects.forms import show_error
 from apps.projects.models import Project
 from apps.projects.types import Role
-from apps.prompts.views.prompts import address_of
 
 REVISIONS_ON_A_PAGE = 50
 CHANGES_ON_A_PAGE = 20
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 STATE_LOOKS = {"approved": "pass", "rejected": "off", "draft": "warn"}
 
 
@@ -62,10 +64,17 @@ def sets_page(request: ProjectRequest, project: Project) -> HttpResponse:
     return render(request, "evals/sets.html", context)
 
 
+def _own_address(request: ProjectRequest) -> str:
+    """Where programs ask: the configured address, or on one's own machine the one that the browser used."""
+    if urlsplit(settings.PUBLIC_URL).hostname in LOCAL_HOSTS:
+        return f"{request.scheme}://{request.get_host()}"
+    return str(settings.PUBLIC_URL)
+
+
 def _curl(request: ProjectRequest, slug: str = "support-golden") -> str:
     """How a program makes a set and puts an example into it."""
     head = '-H "Authorization: Bearer $KEY" -H "Content-Type: application/json"'
-    address = f"{address_of(request)}/api/v1/eval-sets"
+    address = f"{_own_address(request)}/api/v1/eval-sets"
     return (
         f'curl {address} \\\n  {head} \\\n  -d \'{{"name": "Support golden"}}\'\n'
         f"curl {address}/{slug}/examples \\\n  {head} \\\n"
