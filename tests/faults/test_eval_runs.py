@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psutil
 import pytest
 from django.db import connection
 
@@ -27,15 +28,20 @@ from tests.fakes.provider import FakeProvider, Fault, Script
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
 
-WORKER = """
-import time, django
+NURSERY = """
+import os, signal, sys, time, django
 django.setup()
 from apps.core import jobs
+from apps.evals.services import executing, run_ending  # loaded once, for all of them
 jobs.enqueue = lambda *_, **__: None
-from apps.evals.services import executing
-while True:
-    executing.work(seconds=60)
-    time.sleep(0.05)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in sys.stdin:
+    if pid := os.fork():
+        print(pid, flush=True)
+        continue
+    while True:
+        executing.work(seconds=60)
+        time.sleep(0.05)
 """
 
 
@@ -54,20 +60,33 @@ class Workers:
             "DATABASE_URL": f"postgresql://{login}@{where}",
             "PRODWORTHY_EGRESS_ALLOW": provider.listed,
         }
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.nursery = subprocess.Popen(
+            [sys.executable, "-c", NURSERY],
+            cwd=BASE,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.running: list[psutil.Process] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """One more of them."""
-        process = subprocess.Popen([sys.executable, "-c", WORKER], cwd=BASE, env=self.environment)
+    def start(self) -> psutil.Process:
+        """One more of them, forked from a process that has loaded everything, as Celery does it."""
+        assert self.nursery.stdin is not None
+        assert self.nursery.stdout is not None
+        self.nursery.stdin.write("\n")
+        self.nursery.stdin.flush()
+        process = psutil.Process(int(self.nursery.stdout.readline()))
         self.running.append(process)
         return process
 
     def end(self) -> None:
         """Leave none."""
         for process in self.running:
-            if process.poll() is None:
+            if process.is_running():
                 process.kill()
-            process.wait(20)
+        psutil.wait_procs(self.running, timeout=20)
+        self.nursery.communicate(timeout=20)
 
 
 @pytest.fixture

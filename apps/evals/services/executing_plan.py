@@ -16,6 +16,7 @@ from apps.core.errors import DomainError
 from apps.evals import caching
 from apps.evals.estimating import most_answer_tokens
 from apps.evals.models import EvalRun, RunScorer
+from apps.evals.pacing import MOST_INTERRUPTED
 from apps.evals.requests import Given, request_for
 from apps.evals.scoring.kinds import Config, ScorerKind
 from apps.evals.scoring.registry import KINDS
@@ -137,6 +138,13 @@ def plan_for(run_id: int, *, before: asking.Hook | None, now: datetime) -> Plan:
     return plan
 
 
+class CutOffTooOften(DomainError):
+    """The worker ended during each of the calls."""
+
+    code, http_status = "interrupted", 500
+    message = "The worker ended {times} times during this call. Look into its log before you try the example again."
+
+
 JUDGE_ATTEMPTS = 3
 """A scorer's call is tried so often by the client, which keeps to what the provider asks for."""
 
@@ -202,6 +210,9 @@ def prepared(plan: Plan, rows: Sequence[dict[str, Any]], answers: Sequence[int] 
 def _prepared(plan: Plan, row: dict[str, Any], answers: Sequence[int]) -> Item:
     item = Item(row, tries=row["tries"] - row["interrupted"])
     if plan.content is None or plan.target is None:
+        return item
+    if row["interrupted"] >= MOST_INTERRUPTED and not item.is_answered:
+        item.refusal = CutOffTooOften(times=row["interrupted"])
         return item
     given = Given(row["variables"], row["messages"], row["tools"], row["context"])
     try:
