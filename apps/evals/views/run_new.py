@@ -169,11 +169,10 @@ def _for_gate(project: Project, slug: str) -> tuple[dict[str, Any], dict[str, st
 
 def _again(run: EvalRun, used: list[RunScorer]) -> tuple[dict[str, Any], dict[str, str]]:
     """The same once more, over the same revision."""
-    initial = {
+    initial: dict[str, Any] = {
         "prompt": run.prompt_name,
         "version": run.prompt_version,
         "model": run.model,
-        "parameters": run.parameters or None,
         "eval_set": run.eval_set.slug,
         "revision": run.revision,
         "slices": ", ".join(run.slices),
@@ -185,4 +184,6 @@ def _again(run: EvalRun, used: list[RunScorer]) -> tuple[dict[str, Any], dict[st
         "gate": "" if run.gate is None else run.gate.slug,
         "name": run.name or _("run %(number)s again") % {"number": run.number},
     }
+    if run.parameters:
+        initial["parameters"] = run.parameters
     return initial, {one.slug: f"{one.threshold:g}" for one in used}
