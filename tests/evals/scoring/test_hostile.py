@@ -60,6 +60,8 @@ EXPECTED: dict[str, Any] = {
     "a hundred thousand words": OUTPUTS["a hundred thousand words"],
 }
 
+LONG = {"a long list", "a hundred thousand words"}
+
 CONFIGS: dict[str, list[dict[str, Any]]] = {
     "contains": [{"words": ["a", "word 12. " * 200], "mode": "all"}],
     "regex": [{"pattern": r"(\w+\s?)+$"}],
@@ -117,8 +119,10 @@ def test_nothing_in_a_case_breaks_a_scorer(name: str) -> None:
         config = kind.read(settings)
         for said, output in OUTPUTS.items():
             for wanted, expected in EXPECTED.items():
-                # What is long meets a mixture and its like; what is short meets all.
+                # What is long meets its like and one short thing; what is short meets all that is.
                 if len(output) > 100_000 and wanted not in {"a mixture", said}:
+                    continue
+                if wanted in LONG and said not in {"what cannot be stored", wanted}:
                     continue
                 started = time.process_time()
                 _check(kind.score(_case(output, expected), config), (name, settings, said, wanted))
