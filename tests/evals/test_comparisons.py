@@ -132,7 +132,7 @@ def test_the_page_answers_first_and_shows_both_outputs(
     assert "Newly failing" in text
     odd = client.get(f"{url}?candidate=2&baseline=1&show=failing&slice=odd").content.decode()
     assert "e004" not in odd
-    assert "e003" in odd
+    assert "e063" in odd
     upgrade = client.get(f"/p/{project.slug}/eval-runs/-/upgrade?candidate=2&baseline=1").content.decode()
     assert "<h1>Not an upgrade: " in upgrade
     assert "telemetry has no calls of it" in upgrade
