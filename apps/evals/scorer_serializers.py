@@ -56,7 +56,7 @@ class ScorerChanges(StrictSerializer):
     is_archived = serializers.BooleanField(required=False)
 
 
-class VersionInput(StrictSerializer):
+class ScorerVersionInput(StrictSerializer):
     """A new version."""
 
     config = ObjectField()

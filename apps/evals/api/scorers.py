@@ -86,13 +86,13 @@ class ScorerVersionsApi(_EvalsApi):
         return Response(shapes.ScorerVersionsOutput({"items": selectors.list_versions(found)}).data)
 
     @extend_schema(
-        request=shapes.VersionInput,
+        request=shapes.ScorerVersionInput,
         responses={201: shapes.ScorerVersionOutput},
         operation_id="scorer_versions_create",
     )
     def post(self, request: ApiRequest, scorer: str) -> Response:
         """The next version. When nothing differs from the newest, that one is answered and nothing is made."""
-        body = validated(shapes.VersionInput, request)
+        body = validated(shapes.ScorerVersionInput, request)
         found = selectors.get_scorer(request.project, scorer)
         version = services.add_scorer_version(scorer=found, actor=request.actor, now=clock.now(), **body)
         return Response(shapes.ScorerVersionOutput(version).data, status=201)

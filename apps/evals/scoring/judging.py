@@ -124,6 +124,7 @@ def _content(message: Mapping[str, Json]) -> str:
 
 
 def value_text(value: Json) -> str:
+    """A value as a judge reads it: texts as they are, the rest as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
