@@ -13,6 +13,7 @@ from apps.core.ids import slugify
 from apps.evals.examples import CONTROLS, NOT_IN_TEXT
 from apps.evals.models import EvalSet
 from apps.evals.schemas import schema_problem
+from apps.evals.services.set_changes import Add as Add
 from apps.evals.services.set_changes import Changes as Changes
 from apps.evals.services.set_changes import change_examples as change_examples
 from apps.evals.services.set_changes import locked_set
@@ -86,6 +87,14 @@ def create_set(
     )
     details = {"minimum_examples": made.minimum_examples} if made.minimum_examples < GOLDEN else {}
     audit.record(actor=actor, action="evals.set_created", project=project, target=made, at=now, details=details)
+    return made
+
+
+@transaction.atomic
+def begin_set(*, project: Project, name: str, feature: str, add: Add, actor: Actor, now: datetime) -> EvalSet:
+    """A new set with its first example, or neither. Raises what `create_set` and `change_examples` raise."""
+    made = create_set(project=project, name=name, settings=SetChange(feature=feature), actor=actor, now=now)
+    change_examples(eval_set=made, changes=Changes(adds=(add,)), actor=actor, now=now)
     return made
 
 

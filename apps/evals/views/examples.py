@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
@@ -191,17 +190,9 @@ def _prefill(request: ProjectRequest, project: Project) -> Prefill:
     return prefills.of_trace(project, asked.get("trace", ""), asked.get("span", ""))
 
 
-@transaction.atomic
 def _added(request: ProjectRequest, project: Project, form: AddForm, body: ExampleBody, prefill: Prefill) -> str:
     """Add the example, to a new set if one is named, and say where it is."""
     typed = form.cleaned_data
-    now = clock.now()
-    chosen = form.chosen()
-    if chosen is None:
-        change = services.SetChange(feature=prefill.feature)
-        chosen = services.create_set(
-            project=project, name=typed["new_name"], settings=change, actor=request.actor, now=now
-        )
     add = Add(
         body,
         key=typed["key"] or new_key(),
@@ -211,6 +202,12 @@ def _added(request: ProjectRequest, project: Project, form: AddForm, body: Examp
         span_id=prefill.span_id,
         note=typed["note"],
     )
-    services.change_examples(eval_set=chosen, changes=Changes(adds=(add,)), actor=request.actor, now=now)
+    actor, now = request.actor, clock.now()
+    chosen = form.chosen()
+    if chosen is None:
+        name, feature = typed["new_name"], prefill.feature
+        chosen = services.begin_set(project=project, name=name, feature=feature, add=add, actor=actor, now=now)
+    else:
+        services.change_examples(eval_set=chosen, changes=Changes(adds=(add,)), actor=actor, now=now)
     messages.success(request, _("The example is in %(name)s.") % {"name": chosen.name})
     return _address(project, chosen.slug, add.key)
