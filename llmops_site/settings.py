@@ -379,7 +379,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"BumpEnum": ["patch", "minor", "major"]},
+    "ENUM_NAME_OVERRIDES": {
+        "BumpEnum": ["patch", "minor", "major"],
+        "ExampleStateEnum": ["draft", "approved", "rejected"],
+        "ExampleOriginEnum": ["person", "api", "import", "trace", "review", "playground", "sample"],
+    },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "llmops_site.openapi.complete"],
 }
 
