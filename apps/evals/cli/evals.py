@@ -254,7 +254,7 @@ def do_run(project: Project, options: argparse.Namespace, out: IO[str], complain
 
 def check(project: Project, options: argparse.Namespace, candidate: dict[str, str]) -> dict[str, Json]:
     """What the gate says of the candidate, or which run has to end first."""
-    body = dict(candidate)
+    body = {name: value for name, value in candidate.items() if value}
     if options.baseline not in ("", "live"):
         body["baseline"] = options.baseline
     told: dict[str, Json] = project.ask("POST", f"/api/v1/gates/{quote(options.gate, safe='')}/check", body)
