@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,6 +63,10 @@ def test_names_what_is_wrong(evals_api: Api, body: dict[str, Any], status: int, 
     assert not Scorer.objects.exists()
 
 
+def _say(answer: object, body: object) -> object:
+    return answer
+
+
 def test_asks_a_service_with_its_key_and_no_other_address(
     evals_api: Api, project: Project, provider: FakeProvider
 ) -> None:
@@ -83,7 +88,7 @@ def test_asks_a_service_with_its_key_and_no_other_address(
         ({"score": 1}, "error"),
         ([1], "error"),
     ):
-        provider.doors["/score"] = lambda body, answer=answer: answer
+        provider.doors["/score"] = partial(_say, answer)
         assert evals_api.post(try_it, case).json()["state"] == state, answer
     evals_api.post("/api/v1/scorers/ours/versions", {"config": {"url": f"{provider.root}/other"}})
     assert evals_api.post(try_it, case).json()["value"] == 0.25

@@ -89,7 +89,9 @@ def test_calibrates_from_a_file_and_shows_where_they_differ(
     connect(project, provider)
     provider.answers = honest
     a_judge(project)
-    rows = [{"q": "?", "output": f"yes {n}", "label": "yes" if n < 52 else "no"} for n in range(60)]
+    rows: list[dict[str, object]] = [
+        {"q": "?", "output": f"yes {n}", "label": "yes" if n < 52 else "no"} for n in range(60)
+    ]
     rows += [{"q": "?", "output": f"no {n}", "labels": ["no", "no"]} for n in range(60)]
     content = "\n".join(map(json.dumps, rows)).encode()
     new = at("calibration_new", project, scorer="judge")
