@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery import current_app, shared_task
+from celery.bootsteps import StartStopStep
 
 from apps.core import clock
 from apps.evals.services import (
@@ -104,10 +104,20 @@ def compare(*, comparison_id: int, margin: str, tail_margin: str, **_newer: obje
     comparisons.compute_kept(comparison_id, margin, tail_margin, clock.now())
 
 
-@worker_shutting_down.connect
-def stop_working(**_told: object) -> None:
-    """Pass the end of the worker on to the processes that it has forked, which hear of it in no other way."""
-    executing.ask_workers_to_stop()
+class StopWorking(StartStopStep):
+    """Passes the end of the worker on to the processes that it has forked, which hear of it in no other way."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, parent: object) -> None:
+        """Nothing: the processes work until they are told not to."""
+
+    def stop(self, parent: object) -> None:
+        """Before the pool waits for its processes."""
+        executing.ask_workers_to_stop()
+
+
+current_app.steps["worker"].add(StopWorking)
 
 
 # --- The sample

@@ -19,11 +19,14 @@ from apps.core.errors import DomainError, Invalid
 from apps.evals import pacing
 from apps.evals.brought import Output
 from apps.evals.models import EvalRun, Result, ResultScore
-from apps.evals.scoring.kinds import Config, ScorerKind
+from apps.evals.scoring.kinds import Asker, Config, ScorerKind
 from apps.evals.scoring.registry import KINDS
+from apps.evals.selectors import estimates
 from apps.evals.services import executing, executing_rows, runs
-from apps.evals.types import Case, RunKind, Score, ScorerChoice, scored
+from apps.evals.types import Case, RunKind, Score, ScorerChoice, scored, scorer_failed
 from apps.projects.models import Project
+from apps.prompts.types import Syntax
+from apps.providers.calls import ModelRequest
 from tests import factories
 from tests.evals import making, running
 from tests.fakes.provider import FakeProvider, Fault, Script
@@ -327,3 +330,38 @@ def test_refuses_what_cannot_be_run(
 def script(provider: FakeProvider, question: str, *faults: Script | None) -> None:
     """What happens to the calls with this question, one after the other."""
     provider.by_text[question] = deque(faults)
+
+
+def test_asks_judges_tells_of_them_and_renders_jinja(project: Project, provider: FakeProvider) -> None:
+    running.ready(project, provider, 2)
+    running.price(project)
+    content = replace(running.ASK, syntax=Syntax.JINJA)
+    running.publish(project, content, "jinja")
+
+    async def ask(case: Case, config: Config, asker: Asker) -> Score:
+        asked = await asker.ask("fake/fake-1", ModelRequest(messages=({"role": "user", "content": case.output},)))
+        return scored(0.25, asked.reply.text) if config["sane"] else scorer_failed("The judge said nonsense.")
+
+    kind = ScorerKind("asks", "Asks", "Asks.", "own", (), read=lambda config: config, ask=ask)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(KINDS, "asks", kind)
+        making.make_scorer(project, "sane", "asks", {"model": "fake/fake-1", "sane": True})
+        making.make_scorer(project, "mad", "asks", {"model": "fake/fake-1", "sane": False})
+        choices = (ScorerChoice("sane"), ScorerChoice("mad"))
+        guess = estimates.estimate(project, replace(running.SPEC, prompt="jinja", scorers=choices), now=clock.now())
+        run = finished(running.start(project, prompt="jinja", scorers=choices))
+    assert (run.state, run.done, run.calls, provider.count) == ("finished", 2, 2, 6)
+    assert (guess.calls, guess.judge_calls, guess.examples) == (2, 4, 2)
+    assert guess.cost_usd is not None
+    scores = ResultScore.objects.filter(run=run)
+    assert set(scores.values_list("scorer__slug", "state", "value")) == {
+        ("sane", "scored", 0.25),
+        ("mad", "error", None),
+    }
+    assert sum(score.cost_usd or 0 for score in scores) == run.judge_spent_usd > 0
+    told = spans(run)
+    assert sorted(source for source, *_ in told) == ["eval"] * 2 + ["judge"] * 4
+    assert sum(cost or 0 for *_, cost in told) == run.spent_usd + run.judge_spent_usd
+    assert set(run.results.values_list("is_passed", flat=True)) == {False}, (
+        "0.25 misses the mark, whatever the other says"
+    )

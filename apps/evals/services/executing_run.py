@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import secrets
 import uuid
 from collections import deque
@@ -396,7 +395,8 @@ class Drive:
         if is_worth_another(error) and item.tries <= pacing.RETRIES and self.verdict is None:
             item.is_marked, item.marking = False, None
             self._wait_again(item)
-            wait = pacing.backoff(item.tries, random.random(), getattr(error, "retry_after_seconds", None))  # noqa: S311
+            chance = secrets.randbelow(1001) / 1000
+            wait = pacing.backoff(item.tries, chance, getattr(error, "retry_after_seconds", None))
             if isinstance(error, ProviderRateLimited):
                 wait = 0.0  # the connection's pause holds it back
             self.later += 1

@@ -95,7 +95,8 @@ async def judge(plan: Plan, item: Item, settled: Mapping[str, Any], threads: Thr
     found: list[tuple[ChosenScorer, Score, ModelAsker | None]] = []
     for one in plan.scorers:
         if one.kind is not None and one.kind.ask is not None:
-            asker = plan.desk.asker(trace_id=settled["trace_id"], parent_span_id=settled["span_id"])
+            # Beside the answer's span and not below it: a call with calls below it counts as repeating their usage.
+            asker = plan.desk.asker(trace_id=settled["trace_id"])
             found.append((one, await _asked(one, case, asker), asker))
         else:
             found.append((one, await loop.run_in_executor(threads, _computed, one, case), None))
