@@ -382,6 +382,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "BumpEnum": ["patch", "minor", "major"],
         "ExampleStateEnum": ["draft", "approved", "rejected"],
+        "OriginEnum": ["editor", "api", "git", "import", "playground", "sample"],
         "ExampleOriginEnum": ["person", "api", "import", "trace", "review", "playground", "sample"],
     },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "llmops_site.openapi.complete"],
