@@ -88,10 +88,10 @@ def test_examples_are_imported_from_a_file(evals: Evals, golden: EvalSet, tmp_pa
     path.write_text('{"key": "it", "variables": {"question": "Capital of Italy?"}, "expected": "Rome"}\n')
     assert evals("import", "golden", str(path))[0] == cli.PASSED
     assert Example.objects.filter(key="it", until=None).exists()
-    path.write_text('{"key": "no", "variables"\n')
+    path.write_text('{"key": "es", "variables": {"question": "Capital of Spain?"}}\n{"key": "no", "variables"\n')
     code, _, told = evals("import", "golden", str(path))
     assert code == cli.FAILED
-    assert "row 1" in told
+    assert "row 2" in told
 
 
 @pytest.mark.parametrize(
