@@ -172,7 +172,7 @@ def test_a_storm_of_refusals_slows_one_run_and_not_the_other(
 ) -> None:
     running.ready(project, provider, 30)
     running.ready(other_project, provider, 30)
-    provider.script(*[Script(Fault.STATUS, 429, retry_after="1")] * 4)
+    provider.script(*[Script(Fault.STATUS, 429, retry_after="3")] * 4)
     stormy = running.start(project, concurrency=10)
     executing.work(seconds=0.3)  # the storm begins before the other run does
     assert provider.count <= 12
