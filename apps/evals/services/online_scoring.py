@@ -71,6 +71,9 @@ def work() -> int:
             continue
         try:
             done += _work_on(online, token, until=began + MOST_IN_A_JOB)
+        except Exception:
+            # The others are not to wait for what is wrong with this one; the next job tries it again.
+            log.exception("an online eval could not be worked on", extra={"online_eval": str(online.uuid)})
         finally:
             OnlineEval.objects.filter(pk=pk, lease_token=token).update(lease_token=None, lease_until=None)
     return done
