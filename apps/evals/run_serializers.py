@@ -231,7 +231,7 @@ class ResultsQuery(serializers.Serializer[Any]):
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
 
 
-class ScoreOutput(serializers.Serializer[ScoreLine]):
+class ResultScoreOutput(serializers.Serializer[ScoreLine]):
     """What one scorer said. `value` is null unless the state is `scored`."""
 
     scorer = serializers.CharField(source="slug")
@@ -267,7 +267,7 @@ class ResultOutput(serializers.Serializer[ResultLine]):
     cost_usd = serializers.SerializerMethodField()
     is_from_cache = serializers.BooleanField(source="result.is_from_cache")
     trace_id = serializers.CharField(source="result.trace_id")
-    scores = ScoreOutput(many=True)
+    scores = ResultScoreOutput(many=True)
 
     def get_cost_usd(self, line: ResultLine) -> str | None:
         """What the answer cost; null when that is not known."""

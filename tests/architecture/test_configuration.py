@@ -28,6 +28,7 @@ MAY_READ_DIRECTLY = {
     "apps/core/stack/startup.py",  # passes the environment on to the children
     "apps/providers/tokens.py",  # tells tiktoken where its vocabularies are, which it reads there alone
     "apps/prompts/cli/prompts.py",  # runs in CI, where there are no settings
+    "apps/evals/cli/evals.py",  # as well
     "apps/core/stack/postgres.py",
     "apps/core/stack/valkey.py",
     "apps/providers/adapters/litellm_adapter.py",  # LiteLLM takes some orders in no other way
