@@ -134,8 +134,8 @@ def _form_page(
     return render(request, "evals/example_form.html", context, status=422 if form.errors else 200)
 
 
-@require_POST
 @project_page(role=Role.EDITOR)
+@require_POST
 def example_remove(request: ProjectRequest, project: Project, slug: str, key: str) -> HttpResponse:
     """Take an example out of the set. Earlier revisions still hold it."""
     found = sets.get_set(project, slug)

@@ -173,8 +173,8 @@ def set_page(request: ProjectRequest, project: Project, slug: str) -> HttpRespon
     return page_or_fragment(request, "evals/set.html", "evals/_set_examples.html", context)
 
 
-@require_POST
 @project_page(role=Role.EDITOR)
+@require_POST
 def set_review(request: ProjectRequest, project: Project, slug: str) -> HttpResponse:
     """Approve, reject or make drafts of the examples that are ticked, or of all that the filter finds."""
     found = sets.get_set(project, slug)
