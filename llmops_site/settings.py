@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {
     "take-up-broken-off-imports": {"task": "evals.resume_imports", "schedule": timedelta(minutes=1)},
     "forget-old-imports-of-examples": {"task": "evals.forget_imports", "schedule": timedelta(hours=1)},
     "wake-workers-of-runs": {"task": "evals.wake_up", "schedule": timedelta(seconds=5)},
+    "judge-runs-that-ended": {"task": "evals.judge_gates", "schedule": timedelta(minutes=1)},
     "forget-answers-of-runs": {"task": "evals.forget_answers", "schedule": timedelta(hours=1)},
     "score-production-calls": {"task": "evals.score_online", "schedule": timedelta(seconds=15)},
     "resume-calibrations": {"task": "evals.resume_calibrations", "schedule": timedelta(minutes=1)},

@@ -10,6 +10,7 @@ from apps.evals.services import (
     calibrations,
     comparisons,
     executing,
+    gates,
     keeping_answers,
     online_scoring,
     runs,
@@ -87,6 +88,12 @@ def wake_up(**_newer: object) -> None:
     """Have a worker look, when a run waits or has lost its worker."""
     executing.wake_up()
     runs.abandon_waiting(now=clock.now())
+
+
+@shared_task(name="evals.judge_gates")
+def judge_gates(**_newer: object) -> None:
+    """Judge runs that were started for a gate and have ended."""
+    gates.judge_ended(now=clock.now())
 
 
 @shared_task(name="evals.forget_answers")

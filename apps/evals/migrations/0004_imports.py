@@ -1,14 +1,17 @@
 """What imports keep while they are under way, and what is found out about how healthy a set is."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import django.db.models.deletion
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
-ID = ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))
+ID: tuple[str, Any] = (
+    "id",
+    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+)
 STATES = [("draft", "draft"), ("approved", "approved"), ("rejected", "rejected")]
-FIELDS: dict[str, models.Field] = {
+FIELDS: dict[str, Any] = {
     "default_state": models.CharField(choices=STATES, default="draft", max_length=16),
     "duplicates": models.JSONField(default=list),
     "encoding": models.CharField(blank=True, max_length=16),
@@ -21,15 +24,15 @@ FIELDS: dict[str, models.Field] = {
 }
 
 
-def _project() -> tuple[str, models.Field]:
-    key = models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="projects.project")
+def _project() -> tuple[str, Any]:
+    key: Any = models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="projects.project")
     return "project", key
 
 
 class Migration(migrations.Migration):
     """Leases of imports, the bytes they read, and the row of a set's health."""
 
-    dependencies: ClassVar[list[tuple[str, str]]] = [("evals", "0003_sets")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("evals", "0002_rows_do_not_change")]
 
     operations: ClassVar[list[Operation]] = [
         *(migrations.AddField(model_name="setimport", name=name, field=field) for name, field in FIELDS.items()),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 
 from apps.core.errors import NotFound
 from apps.evals.gate_config import GateConfig, read_config
@@ -199,3 +200,13 @@ def versions_wanted(project: Project, config: GateConfig) -> dict[str, ScorerVer
 def list_environments(project: Project) -> list[Environment]:
     """The project's environments, for choosing where a baseline is live."""
     return list(Environment.objects.filter(project=project).order_by("position", "slug"))
+
+
+JUDGED_WITHIN = timedelta(days=1)
+
+
+def list_unjudged(*, now: datetime) -> list[EvalRun]:
+    """Runs that were started for a gate, ended within the last day, and have no report of that gate."""
+    reports = GateReport.objects.filter(run=OuterRef("pk"), gate=OuterRef("gate"))
+    ended = EvalRun.objects.filter(~Exists(reports), gate__archived_at=None, ended_at__gt=now - JUDGED_WITHIN)
+    return list(ended.filter(gate__isnull=False).select_related("gate").order_by("ended_at")[:100])

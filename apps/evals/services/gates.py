@@ -25,7 +25,7 @@ from apps.evals.services.runs import start_run
 from apps.evals.types import Json, RunSource, RunSpec
 from apps.projects import audit
 from apps.projects.models import Environment, Project
-from apps.projects.types import Actor
+from apps.projects.types import SYSTEM, Actor
 from apps.prompts.models import Version
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,98}[a-z0-9])?")
@@ -243,6 +243,21 @@ def check_gate(*, gate: Gate, run: EvalRun, actor: Actor, now: datetime, baselin
         details={"run": run.number, "verdict": report.verdict, "report": str(report.uuid)},
     )
     return report
+
+
+def judge_ended(*, now: datetime) -> int:
+    """Judge the runs that were started for a gate and have ended since, each once; how many those were."""
+    return sum(_judge_once(run, now) for run in selectors.list_unjudged(now=now))
+
+
+@transaction.atomic
+def _judge_once(run: EvalRun, now: datetime) -> int:
+    assert run.gate is not None
+    gate = locked(run.gate)
+    if gate.archived_at is not None or GateReport.objects.filter(gate=gate, run=run).exists():
+        return 0
+    check_gate(gate=gate, run=run, actor=SYSTEM, now=now)
+    return 1
 
 
 def _require_fits(gate: Gate, run: EvalRun) -> None:

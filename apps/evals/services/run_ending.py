@@ -16,8 +16,6 @@ from apps.evals.scoring.registry import KINDS
 from apps.evals.summary import Item, ItemScore, ScorerFacts, Summary, summarize
 from apps.evals.types import ResultState, RunState, ScoreState
 
-AFTER_A_RUN = ("evals.judge_gate",)
-"""Jobs that are queued with the run's id when it ended, where they are registered."""
 OPEN = (ResultState.WAITING, ResultState.CALLING, ResultState.ANSWERED)
 PORTION = 2_000
 LABELS_FROM = frozenset({"classification"})
@@ -65,9 +63,7 @@ def end_run(
         )
         if ended == 0:
             return None
-        for name in AFTER_A_RUN:
-            if jobs.is_registered(name):
-                jobs.enqueue(name, run_id=run_id)
+        jobs.enqueue("evals.judge_gates")
     return EvalRun.objects.get(pk=run_id)
 
 

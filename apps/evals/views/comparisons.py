@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
@@ -54,8 +54,8 @@ class ExamplesShown:
     following: int | None
 
 
-@require_GET
 @project_page()
+@require_safe
 def compare_page(request: ProjectRequest, project: Project) -> HttpResponse:
     """Is it better?"""
     form = CompareForm(request.GET)
