@@ -74,6 +74,14 @@ class ScorerRow:
         return f"threshold:{self.slug}"
 
 
+class _Parameters(forms.JSONField):
+    """JSON whose absence is an empty box."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """What stands in the box."""
+        return "" if value is None else super().prepare_value(value)
+
+
 class NewRunForm(forms.Form):
     """What a new run shall do. The scorers' thresholds stand beside, see `ScorerRow`."""
 
@@ -91,7 +99,7 @@ class NewRunForm(forms.Form):
         widget=forms.TextInput(attrs={"list": "run-models"}),
         help_text=_("Empty for the one that the prompt names."),
     )
-    parameters = forms.JSONField(
+    parameters = _Parameters(
         label=_("Parameters"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),

@@ -21,7 +21,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
-        return str(value)
+        return format(value.normalize(), "f")
     if isinstance(value, tuple | list):
         return [to_json(each) for each in value]
     if isinstance(value, Mapping):
