@@ -20,7 +20,7 @@ from apps.evals import health
 from apps.evals.health import Action, Health, Line, Standing
 from apps.evals.models import EvalSet
 from apps.evals.selectors import set_health as selectors
-from apps.evals.selectors.sets import get_set
+from apps.evals.selectors.sets import get_set, newest_revision
 from apps.evals.services import set_health
 from apps.evals.set_import_forms import KeepForm
 from apps.projects.access import ProjectRequest, project_page
@@ -65,6 +65,9 @@ def health_page(request: ProjectRequest, project: Project, slug: str) -> HttpRes
     context = {
         "project": project,
         "eval_set": eval_set,
+        "revision": newest_revision(eval_set),
+        "set_tab": "health",
+        "may_write": request.membership.rank.allows(Role.EDITOR),
         "row": row,
         "is_waiting": is_waiting,
         "health": found,
