@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from apps.accounts.models import User
 from apps.evals.cli import evals as cli
 from apps.evals.models import EvalRun, EvalSet, Example
 from apps.evals.scoring.registry import KINDS
 from apps.evals.services import executing
+from apps.evals.services.gates import NewGate, create_gate
 from apps.projects.models import Project
 from apps.projects.types import Scope
 from tests import factories
@@ -80,6 +82,26 @@ def test_the_exit_code_says_how_a_run_came_out(
     assert json.loads(evals("show", "1", "--json")[1])["number"] == 1
     line = json.loads(evals("results", "1", "--json")[1])
     assert line["key"] == "fr"
+
+
+def test_a_gate_decides_over_answers_of_ones_own(
+    evals: Evals, project: Project, golden: EvalSet, alice: User, tmp_path: Path
+) -> None:
+    """Exit 0, 1 and 2: the gate brings set and scorers along, and a run that is not enough for it is no verdict."""
+    making.make_scorer(project, "same", "exact", KINDS["exact"].read({}))
+    conditions = {"scorers": [{"slug": "same", "minimum_mean": 0.9}], "minimum_examples": 3, "by": "mean"}
+    made = NewGate(name="Same", eval_set=golden, config=conditions)
+    create_gate(project=project, gate=made, actor=factories.actor_of(alice), is_admin=True, now=factories.NOW)
+    expected = dict(Example.objects.filter(eval_set=golden).values_list("key", "expected"))
+    answers, junit = tmp_path / "answers.jsonl", tmp_path / "gate.xml"
+    for verdict, code, change in (("passed", cli.PASSED, ""), ("failed", cli.FAILED, "not ")):
+        lines = [{"key": key, "text": f"{change}{text}"} for key, text in expected.items()]
+        answers.write_text("\n".join(map(json.dumps, lines)))
+        found, out, told = evals("run", "--gate", "same", "--outputs", str(answers), "--junit", str(junit))
+        assert (found, out.split(":")[0]) == (code, verdict), out + told
+        failures = ET.parse(junit).getroot().findall(".//failure")  # noqa: S314
+        assert bool(failures) == (verdict == "failed")
+    assert evals("run", "--gate", "other", "--outputs", str(answers))[0] == cli.CANNOT_TELL
 
 
 def test_examples_are_imported_from_a_file(evals: Evals, golden: EvalSet, tmp_path: Path) -> None:

@@ -237,6 +237,8 @@ def do_run(project: Project, options: argparse.Namespace, out: IO[str], complain
     if options.gate and not options.set and not options.scorer and not options.outputs:
         number, report = _by_gate(project, options, complaints)
         return _say_gate(project, options, number, report, out)
+    if options.gate:
+        _fill_in(project, options)
     body = run_body(options) | ({"gate": options.gate} if options.gate else {})
     run = start(project, body)
     number = int(run["number"])
@@ -250,6 +252,19 @@ def do_run(project: Project, options: argparse.Namespace, out: IO[str], complain
     if options.gate:
         return _say_gate(project, options, number, check(project, options, {"run": str(number)}), out)
     return say_run(project, options, number, out)
+
+
+def _fill_in(project: Project, options: argparse.Namespace) -> None:
+    """The set and the scorers of the gate, where the command names none."""
+    gate: dict[str, Json] = project.ask("GET", f"/api/v1/gates/{quote(options.gate, safe='')}")
+    options.set = options.set or gate["eval_set"]
+    options.scorer = options.scorer or [_written(one) for one in gate["conditions"]["scorers"]]
+
+
+def _written(scorer: dict[str, Json]) -> str:
+    version = "" if scorer["version"] is None else f"@{scorer['version']}"
+    threshold = "" if scorer["threshold"] is None else f">={scorer['threshold']}"
+    return f"{scorer['slug']}{version}{threshold}"
 
 
 def check(project: Project, options: argparse.Namespace, candidate: dict[str, str]) -> dict[str, Json]:
