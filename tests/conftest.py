@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import Client, TransactionTestCase
 from hypothesis import HealthCheck, settings
 
@@ -47,7 +47,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     for stop in front.application.on_stop if front else ():
         stop()
     with django_db_blocker.unblock():
-        _end_other_sessions()
+        try:
+            _end_other_sessions()
+        except OperationalError:
+            connection.close()  # a session that was being ended may have taken ours along
+            _end_other_sessions()
 
 
 @pytest.fixture(scope="session", autouse=True)

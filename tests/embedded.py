@@ -53,9 +53,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop("PRODWORTHY_TEST_VAR"), ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A Chromium without a window. Where none is installed, tests that ask for it are skipped, loudly."""
+    """A Chromium without a window. Where none is installed, tests that ask for it are skipped, loudly.
+
+    It ends with its file: Playwright's event loop would be in the way of other files' tests.
+    """
     program = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if program is None:
         pytest.skip("no Chromium is installed, so nothing was tried in a browser: apt-get install chromium")
