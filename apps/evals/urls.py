@@ -18,14 +18,10 @@ from apps.evals.views import scorers as scorer_pages
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
-    # A key may hold `/`, so what ends in a word of its own stands before what is only a key.
-    path(
-        "p/<slug:project>/eval-sets/<slug:slug>/examples/<path:key>/results",
-        results.example_results,
-        name="example_results",
-    ),
     # --- Sets and examples
     path("p/<slug:project>/eval-sets", sets.sets_page, name="eval_sets"),
+    # A key may hold `/`, so nothing follows it.
+    path("p/<slug:project>/eval-sets/<slug:slug>/results/<path:key>", results.example_results, name="example_results"),
     path("p/<slug:project>/eval-sets/-/new", sets.set_new, name="eval_set_new"),
     path("p/<slug:project>/eval-sets/-/add", examples.example_add, name="eval_example_add"),
     path("p/<slug:project>/eval-sets/<slug:slug>", sets.set_page, name="eval_set"),

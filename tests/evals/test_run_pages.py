@@ -125,7 +125,7 @@ def test_a_run_without_any_score_says_so(golden: EvalSet, project: Project, alic
         "eval-runs/-/new",
         "eval-runs/-/new?again=2",
         "prompts/support/answer/-/evals",
-        "eval-sets/golden/examples/b/results",
+        "eval-sets/golden/results/b",
     ],
 )
 def test_a_page_asks_few_queries_whatever_its_address(mixed: EvalRun, alice_client: Client, address: str) -> None:
