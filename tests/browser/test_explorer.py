@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Route, expect
 
 from apps.projects.models import Project
 from apps.telemetry import wire
@@ -106,6 +108,25 @@ def test_goes_through_the_spans_without_reloading(desk: str, visit: Page) -> Non
     visit.go_back()
     visit.go_back()
     expect_shown(visit, "second")
+
+
+def test_going_back_twice_ends_where_the_address_says(desk: str, visit: Page) -> None:
+    visit.goto(f"{desk}/traces/{TRACE}")
+    expect_shown(visit, "first")
+    for name in ("lookup", "second"):
+        visit.keyboard.press("j")
+        expect_shown(visit, name)
+    held: list[Route] = []
+    # The span in the middle answers only after the page that was asked for later.
+    visit.route(lambda url: f"{TRACE}?span={4:016x}" in url, lambda route: held.append(route))
+    visit.evaluate("history.back(); setTimeout(() => history.back(), 100)")
+    expect_shown(visit, "first")
+    assert held, "the page in the middle was not asked for"
+    late = held[0].fetch()
+    with contextlib.suppress(PlaywrightError):  # It was taken back meanwhile.
+        held[0].fulfill(response=late)
+    visit.wait_for_timeout(300)
+    expect_shown(visit, "first")
 
 
 def test_follows_what_arrives_until_it_is_paused(desk: str, visit: Page) -> None:
