@@ -160,4 +160,5 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(
     time.sleep(1.5)  # what it still had to write was on its way within a second
     assert list(Result.objects.filter(run=run).order_by("id").values()) == kept
     assert EvalRun.objects.filter(pk=run.pk).values().get() == held
-    assert provider.count == calls
+    # What it was about to send when it fell asleep goes out; its answers are thrown away.
+    assert provider.count - calls <= run.concurrency
