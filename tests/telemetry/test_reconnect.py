@@ -21,7 +21,19 @@ def post_with_an_unknown_key(intake: Intake) -> int:
     return intake.post([make_span()]).status_code
 
 
+def warm_up(intake: Intake) -> None:
+    """The first store of a busy machine may take longer than a client is kept waiting for; it is then asked again."""
+    first = intake.post([make_span()])
+    for _ in range(5):
+        if first.status_code != 503:
+            break
+        assert first.headers["Retry-After"] == "2"
+        first = intake.post([make_span()])
+    assert first.status_code == 200
+
+
 def test_stores_again_as_soon_as_the_database_is_back(intake: Intake) -> None:
+    warm_up(intake)
     assert [post_with_an_unknown_key(intake) for _ in range(8)] == [200] * 8
     rows(END_ALL_OTHERS)
     assert [post_with_an_unknown_key(intake) for _ in range(8)] == [200] * 8
