@@ -103,7 +103,14 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def subject_of(path: str) -> str:
+    """What the address is about, as the heading it stands under: `eval-runs` of `/api/v1/eval-runs/{run}`."""
+    parts = [part for part in path.split("/") if part]
+    return parts[2] if parts[:2] == ["api", "v1"] else "otlp"
+
+
 def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+    operation["tags"] = [subject_of(path)]
     # The views let everybody in and decide later, from which drf-spectacular concludes that nothing is needed.
     operation["security"] = [way for way in operation["security"] if way]
     ways = {name: needed for way in operation["security"] for name, needed in way.items()}

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("apps.telemetry.urls")),
     # A prompt's name may hold slashes, so what upper apps put behind one comes before what is only a name.
     path("", include("apps.dashboards.urls")),
+    path("", include("apps.promotions.urls")),
     path("", include("apps.evals.urls")),
     path("", include("apps.playground.urls")),
     path("", include("apps.prompts.urls")),

@@ -31,6 +31,11 @@ def find_user(email: str) -> User | None:
     return User.objects.filter(email=User.objects.normalize_email(email)).first()
 
 
+def find_person(pk: int) -> User | None:
+    """The person with this key."""
+    return User.objects.filter(pk=pk).first()
+
+
 def get_setup_link(token: str, *, now: datetime) -> SetupLink:
     """The usable link with this token. Raises SetupLinkInvalid."""
     link = SetupLink.objects.filter(token_hash=token_hash(token), used_at=None, expires_at__gt=now).first()

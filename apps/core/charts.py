@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -27,6 +27,9 @@ OTHER_SLOT = 0
 OTHER_COLOR = "#868d9a"
 NAME_WIDTH, NAME_HEIGHT = 0.35, 0.12
 """About how much of the plot a target's name covers."""
+
+ROW_HEIGHT = 15
+"""Pixels from one row of names above the plot to the next."""
 
 LABEL_GAP = 0.085
 """Two labels at the ends of lines stay this part of the plot's height apart."""
@@ -88,10 +91,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Event:
-    """A thin vertical line: something that happened then."""
+    """A thin vertical line: something that happened then. Names in different rows do not cover each other."""
 
     at: datetime
     name: str
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,27 @@ def stacked_bars(
     plot = _Plot(times, series, unit, targets, events, [totals])
     figure = {"data": [_bar(plot, each) for each in series], "layout": {**_layout(plot), "barmode": "stack"}}
     return _chart(plot, figure, id=id, title=title, subtitle=subtitle, is_tall=is_tall)
+
+
+def with_events(chart: Chart, events: Sequence[Event], *, middle: datetime) -> Chart:
+    """The chart with a line for each event, and its name above the plot, towards the `middle` of the chart's time.
+
+    An event without a name is only drawn. A chart without values stays as it is.
+    """
+    if chart.is_empty or not events:
+        return chart
+    layout = chart.figure["layout"]
+    names = [
+        {**_event_name(each, is_late=each.at > middle), "yanchor": "bottom", "yshift": ROW_HEIGHT * each.row}
+        for each in events
+        if each.name
+    ]
+    more = {
+        "margin": {"t": ROW_HEIGHT * (2 + max(each.row for each in events))},
+        "shapes": [*layout["shapes"], *(_event_line(each) for each in events)],
+        "annotations": [*layout["annotations"], *names],
+    }
+    return replace(chart, figure={**chart.figure, "layout": {**layout, **more}})
 
 
 def color(slot: int) -> str:
@@ -310,7 +335,7 @@ def _layout(plot: _Plot) -> dict[str, Any]:
         "shapes": [*(_target_line(plot, each) for each in plot.targets), *(_event_line(each) for each in plot.events)],
         "annotations": [
             *(_target_name(plot, each) for each in plot.targets),
-            *(_event_name(plot, each) for each in plot.events),
+            *(_event_name(each, is_late=_is_late(plot, each)) for each in plot.events),
         ],
     }
 
@@ -373,8 +398,11 @@ def _event_line(event: Event) -> dict[str, Any]:
     }
 
 
-def _event_name(plot: _Plot, event: Event) -> dict[str, Any]:
-    is_late = bool(plot.times) and event.at > plot.times[0] + _length(plot.times) / 2
+def _is_late(plot: _Plot, event: Event) -> bool:
+    return bool(plot.times) and event.at > plot.times[0] + _length(plot.times) / 2
+
+
+def _event_name(event: Event, *, is_late: bool) -> dict[str, Any]:
     return {
         "text": html.escape(event.name, quote=False),
         "x": _iso(event.at),

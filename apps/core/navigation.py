@@ -61,7 +61,9 @@ RAIL = (
     Group(
         _("Ship"),
         (
-            Page(_("Promotions"), "promotions"),
+            Page(
+                _("Promotions"), "promotions", also=("release-rules", "deployments", "rollbacks", "drills", "notices")
+            ),
             Page(_("Experiments"), "experiments"),
             Page(_("Gateway"), "gateway"),
         ),

@@ -25,12 +25,13 @@ class Permission:
 
     `open`: anybody. `person`: whoever is signed in. `project`: a member with at least the role. `api`: such a
     member, or a key with the scope. `token`: whoever holds the secret that the address or a header carries.
-    Roles and scopes are by method; `*` is every method that is not named.
+    Roles and scopes are by method; `*` is every method that is not named. `also` names another scope that does as well.
     """
 
     kind: Kind
     roles: dict[str, str] = field(default_factory=dict)
     scopes: dict[str, str] = field(default_factory=dict)
+    also: dict[str, str] = field(default_factory=dict)
 
     def role_for(self, method: str) -> str | None:
         """The lowest role that may use the method; None where roles do not matter."""

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import CharField, Count, Value
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 ALL_ENVIRONMENTS = "all"
 
@@ -37,17 +43,26 @@ class Shell:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-WaitingCount = Callable[[int], int]
-"""Given a project's number, how many things wait there."""
+WaitingRows = Callable[[int, int], "QuerySet[Any]"]
+"""Given a project's number and a person's, the rows that wait there for that person."""
 
-_waiting: dict[str, WaitingCount] = {}
+_waiting: dict[str, WaitingRows] = {}
 
 
-def count_on_rail(url_name: str, count: WaitingCount) -> None:
+def count_on_rail(url_name: str, rows: WaitingRows) -> None:
     """Let the rail show beside this page how many things wait on it; apps say so when they start."""
-    _waiting[url_name] = count
+    _waiting[url_name] = rows
 
 
-def waiting_counts(project_id: int) -> dict[str, int]:
-    """How many things wait on which page of the project."""
-    return {url_name: count(project_id) for url_name, count in _waiting.items()}
+def waiting_counts(project_id: int, person_id: int) -> dict[str, int]:
+    """How many things wait for this person on which page of the project. One query for all of them."""
+    counted = [
+        rows(project_id, person_id)
+        .order_by()
+        .annotate(_page=Value(url_name, output_field=CharField()))
+        .values("_page")
+        .annotate(_number=Count("pk"))
+        .values_list("_page", "_number")
+        for url_name, rows in _waiting.items()
+    ]
+    return dict(counted[0].union(*counted[1:], all=True)) if counted else {}

@@ -27,6 +27,7 @@ from apps.dashboards import (
     fact_sentences,
     fact_snippets,
     latency,
+    markers,
     overview,
     pictures,
     quality,
@@ -71,6 +72,12 @@ def _overview(request: ProjectRequest, project: Project, now: datetime) -> dict[
     tables = selectors.read_overview(project.pk, scope, zone=zone, now=now)
     page = overview.build(tables)
     features = selectors.feature_names(project)
+    drawn = {
+        "spend": pictures.spend(tables.now, known=pictures.order(Dimension.FEATURE, features)),
+        "latency": pictures.latency(page.times, page.series, scope.interval),
+        "calls": pictures.calls(page.times, page.series, scope.interval),
+        "first_token": pictures.first_token(page.times, page.series, scope.interval),
+    }
     return {
         **_shared(project, scope, now, features, page.model_names),
         "page": page,
@@ -79,12 +86,7 @@ def _overview(request: ProjectRequest, project: Project, now: datetime) -> dict[
         "basis": sentences.basis(page.verdict),
         "month": date_format(now.astimezone(zone), "M"),
         "live_url": request.get_full_path() if _moves(scope, now) else "",
-        "charts": {
-            "spend": pictures.spend(tables.now, known=pictures.order(Dimension.FEATURE, features)),
-            "latency": pictures.latency(page.times, page.series, scope.interval),
-            "calls": pictures.calls(page.times, page.series, scope.interval),
-            "first_token": pictures.first_token(page.times, page.series, scope.interval),
-        },
+        "charts": markers.marked(drawn, markers.read_markers(project, scope), scope),
     }
 
 
@@ -218,6 +220,7 @@ def costs_page(request: ProjectRequest, project: Project) -> HttpResponse:
     page = costs.build(selectors.read_costs(project.pk, scope, by=by, zone=zone_named(project.timezone)))
     features = selectors.feature_names(project)
     sort = sorting.chosen(sorting.SPEND_SORTS, request.GET.get("sort"))
+    drawn = pictures.spend(page.tables.now, known=pictures.order(by, features), is_tall=True)
     context = {
         **_shared(project, scope, now, features, costs.model_names(page.tables)),
         "page": page,
@@ -227,7 +230,7 @@ def costs_page(request: ProjectRequest, project: Project) -> HttpResponse:
         "choices": words.breakdowns(costs.BY, by),
         "sort": sort,
         "rows": sorting.ordered(page.rows, sorting.SPEND_SORTS, sort),
-        "chart": pictures.spend(page.tables.now, known=pictures.order(by, features), is_tall=True),
+        "chart": markers.mark(drawn, markers.read_markers(project, scope), scope),
         "unpriced": [
             (each, words.seen(each.first_at, scope.interval, now), words.seen(each.last_at, scope.interval, now))
             for each in page.unpriced
@@ -265,6 +268,11 @@ def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
     features = selectors.feature_names(project)
     sort = sorting.chosen(sorting.LATENCY_SORTS, request.GET.get("sort"))
     lines = latency.lines_by_group(page.tables.now, percentile)
+    drawn = {
+        "latency": pictures.latency(page.times, page.series, scope.interval),
+        "first_token": pictures.first_token(page.times, page.series, scope.interval),
+        "slow": pictures.slow_groups(page.tables.now, lines, percentile, known=pictures.order(by, features)),
+    }
     context = {
         **_shared(project, scope, now, features, page.model_names),
         "page": page,
@@ -277,11 +285,7 @@ def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
         "sort": sort,
         "rows": sorting.ordered(page.rows, sorting.LATENCY_SORTS, sort)[: latency.MOST_ROWS],
         "other_rows": sorting.ordered(page.other_rows, sorting.LATENCY_SORTS, sort)[: latency.MOST_ROWS],
-        "charts": {
-            "latency": pictures.latency(page.times, page.series, scope.interval),
-            "first_token": pictures.first_token(page.times, page.series, scope.interval),
-            "slow": pictures.slow_groups(page.tables.now, lines, percentile, known=pictures.order(by, features)),
-        },
+        "charts": markers.marked(drawn, markers.read_markers(project, scope), scope),
     }
     return render(request, "dashboards/latency.html", context)
 
@@ -299,12 +303,13 @@ def retrieval_page(request: ProjectRequest, project: Project) -> HttpResponse:
         context = _first_facts(request, project, now, fact_snippets.retrieval)
         return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/retrieval_empty.html", context)
     page = retrieval.build(read.table, read.worst, read.ages)
+    drawn = fact_pictures.retrieval(page, read.table.scope.times, scope.interval)
     context = {
         **_shared_by_facts(project, scope, now),
         "page": page,
         "answer": fact_sentences.retrieval(page, scope.period),
         "method": fact_sentences.method_name(page.method),
-        "charts": fact_pictures.retrieval(page, read.table.scope.times, scope.interval),
+        "charts": markers.marked(drawn, markers.read_markers(project, scope), scope),
         "worst": [(name, words.worst_retrievals(name), page.worst[name]) for name in page.worst],
     }
     return page_or_fragment(request, "dashboards/retrieval.html", "dashboards/_retrieval.html", context)
@@ -322,11 +327,12 @@ def agents_page(request: ProjectRequest, project: Project) -> HttpResponse:
         context = _first_facts(request, project, now, fact_snippets.agent)
         return page_or_fragment(request, "dashboards/agents.html", "dashboards/agents_empty.html", context)
     page = agents.build(read.tables, read.worst)
+    drawn = fact_pictures.agents(page, read.tables.tasks.scope.times, scope.interval)
     context = {
         **_shared_by_facts(project, scope, now),
         "page": page,
         "answer": fact_sentences.agents(page, scope.period),
-        "charts": fact_pictures.agents(page, read.tables.tasks.scope.times, scope.interval),
+        "charts": markers.marked(drawn, markers.read_markers(project, scope), scope),
         "worst": [(name, words.worst_tasks(name), page.worst[name]) for name in page.worst],
     }
     return page_or_fragment(request, "dashboards/agents.html", "dashboards/_agents.html", context)

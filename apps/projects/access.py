@@ -154,13 +154,15 @@ class ProjectApi(APIView):
     """An endpoint of one project. Subclasses say which role a person and which scope a key needs.
 
     A key brings its project; a person names it with the header `X-Project` or `?project=`, unless they have
-    only one. `role = None` keeps people out, `scope = None` keeps keys out.
+    only one. `role = None` keeps people out, `scope = None` keeps keys out. By method, `also` is another scope that
+    does as well as the one that is needed.
     """
 
     role: ClassVar[Role | None] = Role.VIEWER
     scope: ClassVar[Scope | None] = Scope.READ
     roles: ClassVar[dict[str, Role]] = {}
     scopes: ClassVar[dict[str, Scope]] = {}
+    also: ClassVar[dict[str, Scope]] = {}
 
     authentication_classes = [KeyOrSession]
     # What DRF calls permission is decided in `initial`, where the project is known.
@@ -178,7 +180,8 @@ class ProjectApi(APIView):
             roles["*"] = cls.role.value
         if cls.scope is not None:
             scopes["*"] = cls.scope.value
-        cls.permission = Permission(kind="api", roles=roles, scopes=scopes)
+        also = {method: scope.value for method, scope in cls.also.items()}
+        cls.permission = Permission(kind="api", roles=roles, scopes=scopes, also=also)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let the caller in to their project, or raise Unauthenticated, NotFound or Forbidden."""
@@ -194,7 +197,8 @@ class ProjectApi(APIView):
         scope = self.permission.scope_for(method)
         if scope is None:
             raise Forbidden("This is for people who are signed in, not for keys.")
-        authentication.require_scope(identity, Scope(scope))
+        if self.permission.also.get(method) not in identity.scopes:
+            authentication.require_scope(identity, Scope(scope))
         named = _named_project(request)
         if named and named != identity.project_slug:
             raise NotFound

@@ -48,7 +48,7 @@ def build_shell(request: HttpRequest) -> Shell | None:
         environments=()
         if project is None
         else tuple(environment.slug for environment in selectors.list_environments(project)),
-        counts={} if project is None else waiting_counts(project.pk),
+        counts={} if project is None else waiting_counts(project.pk, user.pk),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.core.permissions import Route, routes
+from apps.core.permissions import Permission, Route, routes
 from apps.projects.types import ROLE_SCOPES, Role, Scope
 
 HEAD = """# Who may do what
@@ -50,7 +50,13 @@ def _line(route: Route) -> str:
         return f"| `{route.path}` | undeclared | |\n"
     if permission.kind in PEOPLE:
         return f"| `{route.path}` | {PEOPLE[permission.kind]} | |\n"
-    return f"| `{route.path}` | {_by_method(permission.roles)} | {_by_method(permission.scopes)} |\n"
+    return f"| `{route.path}` | {_by_method(permission.roles)} | {_by_method(_either(permission))} |\n"
+
+
+def _either(permission: Permission) -> dict[str, str]:
+    """The scopes by method, each with the one that does as well."""
+    both = {method: f"{permission.scope_for(method)} or {other}" for method, other in permission.also.items()}
+    return {**permission.scopes, **both}
 
 
 def _by_method(needed: dict[str, str]) -> str:

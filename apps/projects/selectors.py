@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Q, TextChoices
+from django.db.models import Q, TextChoices, prefetch_related_objects
 
 from apps.accounts.models import User
 from apps.core.errors import NotFound
@@ -109,7 +109,8 @@ def get_key(*, project: Project, uuid: UUID) -> ApiKey:
 
 
 def list_environments(project: Project) -> list[Environment]:
-    """The environments in their order."""
+    """The environments in their order. They stay with this `project`: a page and the frame round it read them once."""
+    prefetch_related_objects([project], "environments")
     return list(project.environments.all())
 
 

@@ -23,6 +23,9 @@ class DeploymentInput(StrictSerializer):
 
     environment = serializers.CharField(max_length=64)
     version = serializers.CharField(help_text="such as 1.2.0")
+    model = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=300, help_text="in place of the version's own"
+    )
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
@@ -33,25 +36,13 @@ class WithdrawalQuery(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
-class RollbackInput(StrictSerializer):
-    """Where to go back, and to what."""
-
-    environment = serializers.CharField(max_length=64)
-    to = serializers.CharField(
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="a version that was live there; null for the one before the present one",
-    )
-    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
-
-
 class DeploymentOutput(serializers.Serializer[Deployment]):
     """A version that is, or was, live in an environment."""
 
     id = serializers.UUIDField(source="uuid")
     environment = serializers.CharField(source="environment.slug")
     version = serializers.SerializerMethodField()
+    model = serializers.CharField(help_text="answers instead of the version's own; empty: the version's own")
     content_hash = serializers.CharField(source="version.content_hash")
     is_live = serializers.SerializerMethodField()
     since = serializers.DateTimeField(source="started_at")
@@ -59,6 +50,8 @@ class DeploymentOutput(serializers.Serializer[Deployment]):
     by = serializers.CharField(source="actor_name")
     by_kind = serializers.CharField(source="actor_kind", help_text="user, key or system")
     reason = serializers.CharField()
+    evidence_kind = serializers.CharField(help_text="promotion or return; empty where none was needed")
+    evidence_id = serializers.UUIDField(allow_null=True, help_text="the promotion, or the deployment it returns to")
 
     def get_version(self, deployment: Deployment) -> str:
         """The number."""

@@ -46,9 +46,17 @@ class SettingsForm(forms.Form):
     )
     owner = forms.ChoiceField(label=_("Owner"), required=False, help_text=_("Who is asked about it."))
     tags = forms.CharField(label=_("Tags"), max_length=1500, required=False, help_text=_("With commas between them."))
+    feature = forms.CharField(
+        label=_("Feature"),
+        max_length=128,
+        required=False,
+        help_text=_("That it serves. Release rules may be for a feature, so admins change it."),
+        widget=forms.TextInput(attrs={"list": "prompt-features", "autocomplete": "off"}),
+    )
 
-    def __init__(self, *args: Any, members: list[User], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, members: list[User], is_admin: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["feature"].disabled = not is_admin
         self._members = {str(member.pk): member for member in members}
         field = self.fields["owner"]
         assert isinstance(field, forms.ChoiceField)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 from apps.core.errors import NotFound
 from apps.prompts import content as contents
 from apps.prompts.content import Content, Message
+from apps.prompts.splitting import Splitting, choose
 
 encode = msgspec.json.Encoder().encode
 
@@ -41,9 +42,27 @@ class NotLive(NotFound):
     message = "Nothing of {name} is live in {environment}. {elsewhere}"
 
 
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Which arm of which experiment an answer is, and by whom it splits (`user` or `session`)."""
+
+    experiment: str
+    arm: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSplit:
+    """A split that is served: how it draws, and what each arm answers, in the order of the weights."""
+
+    drawing: Splitting
+    arms: tuple[LivePrompt, ...]
+
+
 @dataclass(frozen=True)
 class LivePrompt:
-    """What an environment answers for a prompt: a version, whole."""
+    """What an environment answers for a prompt: a version, whole. With `model`, that one answers in place of the
+    version's own; `arm` says that it is what a part of a split gets."""
 
     name: str
     environment: str
@@ -52,6 +71,16 @@ class LivePrompt:
     since: datetime
     content: Mapping[str, Any]
     resolved: tuple[Mapping[str, Any], ...]
+    model: str = ""
+    arm: Arm | None = None
+    split: LiveSplit | None = None
+
+    def chosen(self, subject: str) -> LivePrompt:
+        """What the subject gets: its arm of the split that is open, or this."""
+        if self.split is None or not subject:
+            return self
+        position = choose(self.split.drawing, subject)
+        return self if position is None else self.split.arms[position]
 
     def told(self, messages: Iterable[Mapping[str, Any]] | None = None, *, is_stale: bool = False) -> dict[str, Any]:
         """The answer; with `messages`, which were rendered, in place of the templates."""
@@ -66,13 +95,13 @@ class LivePrompt:
             "messages": shown,
             "text": shown[0]["content"] if is_text else None,
             "variables": self.content["variables"],
-            "model": self.content["model"] or None,
+            "model": self.model or self.content["model"] or None,
             "parameters": self.content["parameters"],
             "tools": self.content["tools"],
             "response_schema": self.content["response_schema"],
             "content_hash": self.content_hash,
             "since": self.since.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            "arm": None,
+            "arm": None if self.arm is None else asdict(self.arm),
             "is_rendered": messages is not None,
             "is_stale": is_stale,
         }

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from apps.core import formats
 from apps.projects.models import Environment
 from apps.prompts.models import Deployment, Version
+from apps.prompts.semver import Number
+from apps.prompts.splitting import WHOLE
 from apps.prompts.types import Bump
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSaid:
+    """A split that is open: the experiment, whom it takes in, and what they get, with shares as people read them."""
+
+    experiment: str
+    unit: str
+    share: str
+    arms: tuple[tuple[str, str, str], ...]
+    """Name, version (with its model where that is not the version's own), and share."""
+
+
+def split_said(arms: Sequence[Mapping[str, Any]]) -> SplitSaid | None:
+    """The split that these arms are of, as `list_deployments` reads them; None for no arms."""
+    if not arms:
+        return None
+    told = (
+        (
+            arm["name"],
+            str(Number(arm["major"], arm["minor"], arm["patch"])) + (f" on {arm['model']}" if arm["model"] else ""),
+            _share(arm["weight"]),
+        )
+        for arm in arms
+    )
+    return SplitSaid(arms[0]["experiment"], arms[0]["unit"], _share(arms[0]["share"]), tuple(told))
+
+
+def _share(parts: int) -> str:
+    """So many of 10,000 as a percentage, without a decimal where there is none."""
+    return formats.percent(parts / WHOLE, 0 if parts % 100 == 0 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +52,7 @@ class LivePlace:
     environment: Environment
     live: Deployment | None
     before: Version | None
+    split: SplitSaid | None = None
 
     @property
     def is_protected(self) -> bool:
@@ -37,7 +73,8 @@ def places_of(environments: Sequence[Environment], history: Sequence[Deployment]
 def _place(environment: Environment, history: Sequence[Deployment]) -> LivePlace:
     live = next((entry for entry in history if entry.ended_at is None), None)
     past = [entry for entry in history if live is None or entry.version_id != live.version_id]
-    return LivePlace(environment, live, past[0].version if past else None)
+    split = split_said(getattr(live, "open_arms", ()))
+    return LivePlace(environment, live, past[0].version if past else None, split)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,11 @@ _NAME = {
 }
 _QUERY = [
     ("environment", "Where the caller runs; `production` when left out.", "staging"),
-    ("subject", "Whom the answer is for, such as a user's id; chooses nothing yet.", None),
+    (
+        "subject",
+        "Whom the answer is for: the id of a user or a session, as an experiment splits. It chooses the arm.",
+        "customer-7",
+    ),
     (
         "variables",
         "Values as a JSON object: the answer is rendered. Addresses end up in logs, so POST what is private.",
@@ -52,13 +56,25 @@ _ANSWER: dict[str, Any] = {
         },
         "text": {"type": ["string", "null"], "description": "The text of a text prompt."},
         "variables": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
-        "model": {"type": ["string", "null"]},
+        "model": {
+            "type": ["string", "null"],
+            "description": "The model to call: what was deployed with the version, or else the version's own.",
+        },
         "parameters": {"type": "object", "additionalProperties": True},
         "tools": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
         "response_schema": {"type": ["object", "null"], "additionalProperties": True},
         "content_hash": {"type": "string"},
         "since": {"type": "string", "format": "date-time"},
-        "arm": {"type": ["string", "null"], "description": "Always null: there are no experiments yet."},
+        "arm": {
+            "type": ["object", "null"],
+            "description": "The arm of an experiment that the subject gets; null for what everybody else gets.",
+            "properties": {
+                "experiment": {"type": "string"},
+                "arm": {"type": "string"},
+                "unit": {"enum": ["user", "session"], "description": "What `subject` has to be the id of."},
+            },
+            "required": ["experiment", "arm", "unit"],
+        },
         "is_rendered": {"type": "boolean"},
         "is_stale": {"type": "boolean", "description": "True while nobody can tell whether this is live still."},
     },

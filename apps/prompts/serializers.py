@@ -87,6 +87,9 @@ class PromptChange(StrictSerializer):
     description = serializers.CharField(required=False, allow_blank=True)
     owner = serializers.EmailField(required=False, allow_null=True)
     tags = serializers.ListField(child=serializers.CharField(), required=False)
+    feature = serializers.CharField(
+        required=False, allow_blank=True, max_length=128, help_text="that it serves; changed by admins"
+    )
     archived = serializers.BooleanField(required=False)
 
 
@@ -148,6 +151,7 @@ class PromptOutput(serializers.Serializer[Any]):
     description = serializers.CharField(source="prompt.description")
     owner = serializers.EmailField(source="prompt.owner.email", default=None, allow_null=True)
     tags = serializers.ListField(child=serializers.CharField(), source="prompt.tags")
+    feature = serializers.CharField(source="prompt.feature", help_text="that it serves; empty while nobody said")
     former_names = serializers.ListField(child=serializers.CharField(), source="prompt.former_names")
     latest = serializers.CharField(allow_null=True, help_text="the newest version")
     published_at = serializers.DateTimeField(allow_null=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 
 class Kind(StrEnum):
@@ -52,3 +54,19 @@ class Origin(StrEnum):
     IMPORT = "import"
     PLAYGROUND = "playground"
     SAMPLE = "sample"
+
+
+class EvidenceKind(StrEnum):
+    """What lets a version into a protected environment: a promotion, or that it was live there before."""
+
+    PROMOTION = "promotion"
+    RETURN = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What lets a version into a protected environment: the promotion, or the deployment that it returns to. The
+    database looks at it, too."""
+
+    kind: EvidenceKind
+    id: UUID

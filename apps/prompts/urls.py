@@ -57,6 +57,5 @@ urlpatterns = [
         deployments_api.DeploymentsApi.as_view(),
         name="api_prompt_deployments",
     ),
-    path("api/v1/prompts/<path:prompt>/rollback", deployments_api.RollbackApi.as_view(), name="api_prompt_rollback"),
     path("api/v1/prompts/<path:prompt>", api.PromptApi.as_view(), name="api_prompt"),
 ]

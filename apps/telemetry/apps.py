@@ -15,9 +15,9 @@ class TelemetryConfig(AppConfig):
         from apps.core import readiness, resealing, shell
         from apps.telemetry import health
         from apps.telemetry.models import Erasure
-        from apps.telemetry.selectors.review import count_waiting
+        from apps.telemetry.selectors.review import waiting_items
         from apps.telemetry.services.erasing import place_of
 
         readiness.register("roll-ups", health.roll_ups)
-        shell.count_on_rail("review", count_waiting)
+        shell.count_on_rail("review", waiting_items)
         resealing.register(resealing.column(Erasure, "sealed_user", place_of))

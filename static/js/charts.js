@@ -93,7 +93,11 @@
         ...layout,
         template: look,
         annotations: notes,
-        margin: ends.length ? { ...look.layout.margin, r: 14 + widest * END_LETTER } : look.layout.margin,
+        margin: {
+          ...look.layout.margin,
+          ...layout.margin,
+          ...(ends.length ? { r: 14 + widest * END_LETTER } : {}),
+        },
         xaxis: { ...layout.xaxis, nticks: narrow ? 4 : 8 },
         width: chart.box.clientWidth,
         height: chart.box.clientHeight,

@@ -10,7 +10,18 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("core", "accounts", "projects", "providers", "telemetry", "prompts", "playground", "evals", "dashboards")
+APPS = (
+    "core",
+    "accounts",
+    "projects",
+    "providers",
+    "telemetry",
+    "prompts",
+    "playground",
+    "evals",
+    "promotions",
+    "dashboards",
+)
 """From the lowest floor to the highest, as the contract `app-order` has them; a test compares the two. Telemetry and
 prompts stand on one floor."""
 

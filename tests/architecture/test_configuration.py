@@ -29,6 +29,7 @@ MAY_READ_DIRECTLY = {
     "apps/providers/tokens.py",  # tells tiktoken where its vocabularies are, which it reads there alone
     "apps/prompts/cli/prompts.py",  # runs in CI, where there are no settings
     "apps/evals/cli/evals.py",  # as well
+    "apps/promotions/cli/promotions.py",  # as well
     "apps/core/stack/postgres.py",
     "apps/core/stack/valkey.py",
     "apps/providers/adapters/litellm_adapter.py",  # LiteLLM takes some orders in no other way

@@ -26,6 +26,7 @@ MAY = {
     "apps/providers/adapters/litellm_transport.py": "puts the egress under LiteLLM's httpx, and opens nothing itself",
     "apps/prompts/cli/prompts.py": "runs in CI, outside of the product, and asks it over HTTP",
     "apps/evals/cli/evals.py": "runs in CI, outside of the product, and asks it over HTTP",
+    "apps/promotions/cli/promotions.py": "runs in CI, outside of the product, and asks it over HTTP",
     "apps/core/readiness.py": "Django's word for a new connection to the database",
 }
 

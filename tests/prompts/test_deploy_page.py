@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ from apps.projects.models import AuditEntry, Project
 from apps.projects.types import SYSTEM
 from apps.prompts import services
 from apps.prompts.models import Prompt
+from apps.prompts.services import splits
+from apps.prompts.services.splits import ArmChoice
 from tests import factories
 from tests.prompts.conftest import content, environment, make_prompt, publish
 
@@ -53,7 +56,7 @@ def test_says_what_changes_and_then_does_it(alice_client: Client, two: Prompt) -
     assert "staging answers 2.0.0 instead of 1.0.0" in asked
     assert "another major version" in asked
     assert "within five seconds" in asked
-    assert "“Roll back to 1.0.0” on this prompt" in asked
+    assert "“Roll back…” on this prompt" in asked
     assert str(two.deployments.get(ended_at=None).version.number) == "1.0.0"
     done = alice_client.post(
         DEPLOY, {"version": "2.0.0", "environment": "staging", "reason": "new tone", "confirm": "yes"}
@@ -70,18 +73,18 @@ def test_changes_nothing_without_the_second_step(alice_client: Client, two: Prom
     assert not two.deployments.exists()
 
 
-def test_rolls_back_in_two_clicks(alice_client: Client, two: Prompt) -> None:
+def test_leads_to_the_rollback_of_what_is_live(alice_client: Client, two: Prompt) -> None:
+    """Making an older version live is a deployment like any other, and the page says what a rollback has besides."""
     deploy(two, "1.0.0")
     deploy(two, "2.0.0", after=1)
-    shown = text(alice_client.get(LIVE))
-    assert f'href="{DEPLOY}?environment=staging&amp;version=1.0.0"' in shown
-    assert "Roll back to 1.0.0" in shown
-    assert "Roll back staging to 1.0.0?" in text(
-        alice_client.get(DEPLOY, {"version": "1.0.0", "environment": "staging"})
-    )
+    rollback = 'href="/p/support-desk/prompts/support/answer/-/rollback?environment=staging"'
+    assert rollback in text(alice_client.get(LIVE))
+    asked = text(alice_client.get(DEPLOY, {"version": "1.0.0", "environment": "staging"}))
+    assert "1.0.0 is older than 2.0.0." in asked
+    assert rollback in asked
     alice_client.post(DEPLOY, {"version": "1.0.0", "environment": "staging", "confirm": "yes"})
     assert str(two.deployments.get(ended_at=None).version.number) == "1.0.0"
-    assert AuditEntry.objects.filter(action="prompts.rolled_back").count() == 1
+    assert not AuditEntry.objects.filter(action="promotions.rolled_back").exists()
 
 
 def test_shows_what_was_live_and_offers_it_again(alice_client: Client, two: Prompt) -> None:
@@ -157,3 +160,21 @@ def test_takes_nothing_down_in_a_protected_environment(alice_client: Client, bob
     assert "is protected" in text(refused)
     assert alice_client.get(WITHDRAW, {"environment": "moon"}).status_code == 404
     assert bob_client.get(WITHDRAW, {"environment": "staging"}).status_code == 403
+
+
+def test_tells_the_model_and_the_open_split(alice_client: Client, prompt: Prompt) -> None:
+    first, second = prompt.versions.get(), publish(prompt, content(model="test/steady"))
+    where = environment(prompt.project, "staging")
+    given = {"prompt": prompt, "environment": where, "actor": SYSTEM, "now": factories.NOW}
+    services.deploy(version=first, model="test/other", **given)
+    arms = [ArmChoice("control", first, "test/other", 9_000), ArmChoice("new", second, "", 1_000)]
+    splits.set_split(experiment="tone", unit="session", salt="s", share=2_500, arms=arms, **given)
+    for address in ("", "/-/live"):
+        page = unspaced(alice_client.get(f"/p/{prompt.project.slug}/prompts/support/answer{address}").content.decode())
+        assert "staging 1.0.0 on test/otherMar 4" in page
+        assert "25 % of sessions get control (1.0.0 on test/other, 90 %) or new (1.1.0, 10 %)" in page
+
+
+def unspaced(page: str) -> str:
+    """The page's words with single spaces between them."""
+    return " ".join(re.sub(r"<[^>]+>", "", page).replace("\xa0", " ").replace("\u202f", " ").split())

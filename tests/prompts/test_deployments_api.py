@@ -49,6 +49,7 @@ def test_makes_a_version_live(writer_api: Api, prompt: Prompt) -> None:
         "id": str(row.uuid),
         "environment": "staging",
         "version": "1.0.0",
+        "model": "",
         "content_hash": prompt.versions.get().content_hash,
         "is_live": True,
         "since": told["since"],
@@ -56,6 +57,8 @@ def test_makes_a_version_live(writer_api: Api, prompt: Prompt) -> None:
         "by": "a key",
         "by_kind": "key",
         "reason": "first try",
+        "evidence_kind": "",
+        "evidence_id": None,
     }
     assert datetime.fromisoformat(told["since"]).astimezone(UTC) == row.started_at
     assert LiveMark.objects.get().number > mark
@@ -94,7 +97,9 @@ def test_goes_back_to_the_version_before(writer_api: Api, three: Prompt) -> None
     assert answer.status_code == 201, answer.content
     assert (answer.json()["version"], answer.json()["reason"]) == ("1.0.0", "wrong tone")
     assert str(three.deployments.get(ended_at=None).version.number) == "1.0.0"
-    entry = AuditEntry.objects.get(action="prompts.rolled_back")
+    entry = AuditEntry.objects.get(action="promotions.rolled_back")
+    evidence = entry.details.pop("evidence")
+    assert evidence == f"return {three.deployments.order_by('started_at')[0].uuid}"
     assert entry.details == {"environment": "staging", "before": "1.0.2", "reason": "wrong tone"}
 
 
@@ -121,9 +126,10 @@ def test_says_when_there_is_nothing_before(writer_api: Api, prompt: Prompt) -> N
 
 
 def test_production_takes_promotions_only(writer_api: Api, admin_key: str, prompt: Prompt) -> None:
-    for api in (writer_api, Api(admin_key)):
+    """Going back there is for reviewers and admins."""
+    for api, refusal in ((writer_api, (403, "reviewer_needed")), (Api(admin_key), (409, "nothing_before"))):
         assert code(deploy(api, "1.0.0", "production")) == (409, "protected_environment")
-        assert code(api.post(ROLLBACK, {"environment": "production"})) == (409, "protected_environment")
+        assert code(api.post(ROLLBACK, {"environment": "production"})) == refusal
     assert not prompt.deployments.exists()
 
 
@@ -172,3 +178,11 @@ def test_lets_readers_end_nothing(reader_api: Api, writer_api: Api, three: Promp
     deploy(writer_api, "1.0.1")
     assert reader_api.delete(f"{DEPLOYMENTS}?environment=staging").status_code == 403
     assert three.deployments.filter(ended_at=None).exists()
+
+
+def test_deploys_a_version_on_another_model_and_tells_it(writer_api: Api, three: Prompt) -> None:
+    deploy(writer_api, "1.0.1")
+    answer = deploy(writer_api, "1.0.1", model="test/other")
+    assert (answer.status_code, answer.json()["model"], answer.json()["evidence_kind"]) == (201, "test/other", "")
+    told = writer_api.get(DEPLOYMENTS).json()["items"]
+    assert [(one["model"], one["is_live"]) for one in told] == [("test/other", True), ("", False)]

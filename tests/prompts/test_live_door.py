@@ -23,6 +23,8 @@ from apps.prompts.doors import live_door
 from apps.prompts.live_memory import LiveMemory
 from apps.prompts.models import Prompt
 from apps.prompts.selectors.live import live_snapshot
+from apps.prompts.services import splits
+from apps.prompts.services.splits import ArmChoice
 from tests import factories
 from tests.prompts.conftest import content, environment, make_prompt, publish
 from tests.prompts.live_server import serving
@@ -87,6 +89,23 @@ def memory() -> Iterator[LiveMemory]:
 def deploy(prompt: Prompt, version: Any, where: str = "staging") -> None:
     services.deploy(
         prompt=prompt, version=version, environment=environment(prompt.project, where), actor=SYSTEM, now=clock.now()
+    )
+
+
+def split(prompt: Prompt, version: Any, where: str = "staging", **given: Any) -> None:
+    """Halves of everybody: what is live, and the version on another model."""
+    usual: dict[str, Any] = {"experiment": "tone", "unit": "user", "salt": "s", "share": 10_000}
+    control = prompt.deployments.get(environment__slug=where, ended_at=None)
+    splits.set_split(
+        prompt=prompt,
+        environment=environment(prompt.project, where),
+        arms=[
+            ArmChoice("control", control.version, control.model, 5_000),
+            ArmChoice("new", version, "test/other", 5_000),
+        ],
+        actor=SYSTEM,
+        now=clock.now(),
+        **{**usual, **given},
     )
 
 
@@ -254,6 +273,78 @@ def test_refuses_a_body_it_does_not_understand(reader: Reader, live_prompt: Prom
     assert error(reader.http.put("/api/v1/prompts/support/answer/live", json={})) == (405, "method_not_allowed")
 
 
+# --- To subjects of an experiment
+
+
+def test_a_subject_chooses_its_arm_and_keeps_it(reader: Reader, live_prompt: Prompt) -> None:
+    alone = reader.get().json()
+    split(live_prompt, publish(live_prompt, changed("Be kind.")), excluded=["customer-2"])
+    subjects = [f"customer-{number}" for number in range(30)]
+    assert within(5, lambda: reader.get(params={"subject": "customer-0"}).json()["arm"] is not None)
+    got = {subject: reader.get(params={"subject": subject}) for subject in subjects}
+    told = {subject: answer.json() for subject, answer in got.items()}
+    assert reader.get().json() == told["customer-2"] == alone
+    shown = [one for subject, one in told.items() if subject != "customer-2"]
+    assert {(one["arm"]["arm"], one["version"], one["model"]) for one in shown} == {
+        ("control", "1.0.0", "test/echo"),
+        ("new", "1.0.1", "test/other"),
+    }
+    assert told["customer-0"]["arm"] == {"experiment": "tone", "arm": told["customer-0"]["arm"]["arm"], "unit": "user"}
+    assert len({answer.headers["ETag"] for answer in got.values()}) == 3
+    for subject, answer in list(got.items())[:5]:
+        again = reader.get(params={"subject": subject}, headers={"If-None-Match": answer.headers["ETag"]})
+        assert again.status_code == 304
+    values = {"shop": "Fernhill", "question": "Où?"}
+    for subject in ("customer-1", "customer-2", "customer-3"):
+        posted = reader.post({"environment": "staging", "variables": values, "subject": subject}).json()
+        assert (posted["arm"], posted["version"], posted["model"]) == (
+            told[subject]["arm"],
+            told[subject]["version"],
+            told[subject]["model"],
+        )
+        assert posted["messages"][-1]["content"] in ("Où?", "Fernhill Où?")
+
+
+def test_a_rollback_stops_a_bad_arm_within_five_seconds(reader: Reader, live_prompt: Prompt) -> None:
+    bad, good = publish(live_prompt, changed("Be rude.")), live_prompt.versions.get(patch=0)
+    deploy(live_prompt, bad)
+    split(live_prompt, bad)
+    subjects = [f"customer-{number}" for number in range(20)]
+    assert within(5, lambda: reader.get(params={"subject": "customer-0"}).json()["arm"] is not None)
+    deploy(live_prompt, good)
+
+    def all_well() -> bool:
+        told = [reader.get(params={"subject": subject}).json() for subject in subjects]
+        return all((one["version"], one["arm"]) == ("1.0.0", None) for one in told)
+
+    assert within(5, all_well)
+
+
+def test_serves_arms_while_the_database_is_away(reader: Reader, live_prompt: Prompt, away: Callable[[], None]) -> None:
+    split(live_prompt, publish(live_prompt, changed("Be kind.")))
+    subject = {"params": {"subject": "customer-0"}}
+    fresh = reader.get(**subject)
+    assert fresh.json()["arm"] is not None
+    away()
+    age_keys(30)
+    assert within(10, lambda: live_door.STALE in reader.get(**subject).headers)
+    stale = reader.get(**subject)
+    assert stale.json() == {**fresh.json(), "is_stale": True}
+    assert stale.headers["ETag"] == fresh.headers["ETag"]
+
+
+def test_a_deployed_model_answers_in_place_of_the_versions_own(reader: Reader, live_prompt: Prompt) -> None:
+    services.deploy(
+        prompt=live_prompt,
+        version=live_prompt.versions.get(),
+        environment=environment(live_prompt.project, "staging"),
+        actor=SYSTEM,
+        now=clock.now(),
+        model="test/other",
+    )
+    assert within(5, lambda: reader.get().json().get("model") == "test/other")
+
+
 # --- To whom
 
 
@@ -297,13 +388,15 @@ def test_asks_the_database_nothing_for_what_it_holds(reader: Reader, live_prompt
     assert reader.get().status_code == 200
 
 
-def test_reads_all_of_a_project_in_three_queries(
+def test_reads_all_of_a_project_in_five_queries(
     live_prompt: Prompt, project: Project, memory: LiveMemory, django_assert_num_queries: Any
 ) -> None:
     for number in range(5):
         made = make_prompt(project, f"more/{number}")
-        deploy(made, publish(made), "development")
-    with django_assert_num_queries(3):
+        version = publish(made)
+        deploy(made, version, "development")
+        split(made, version, "development")
+    with django_assert_num_queries(5):
         held = memory.load(project.pk)
     assert held is not None
     assert len(held.snapshot.live) == 6

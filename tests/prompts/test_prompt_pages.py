@@ -205,10 +205,10 @@ def test_pages_versions(alice_client: Client, prompt: Prompt) -> None:
 
 
 def test_changes_what_stands_around_the_versions(alice_client: Client, bob: User, prompt: Prompt) -> None:
-    sent = {"do": "change", "description": "New words", "owner": str(bob.pk), "tags": "a, b ,a,"}
+    sent = {"do": "change", "description": "New words", "owner": str(bob.pk), "tags": "a, b ,a,", "feature": "chat"}
     assert alice_client.post(f"{PAGE}/-/settings", sent).status_code == 302
     prompt.refresh_from_db()
-    assert (prompt.description, prompt.owner, prompt.tags) == ("New words", bob, ["a", "b"])
+    assert (prompt.description, prompt.owner, prompt.tags, prompt.feature) == ("New words", bob, ["a", "b"], "chat")
     response = alice_client.post(f"{PAGE}/-/settings", {"do": "change", "tags": "x" * 100, "description": "Kept"})
     assert response.status_code == 422
     assert response.context["form"].errors["tags"]

@@ -210,13 +210,16 @@ def test_archives_and_brings_back(writer_api: Api, prompt: Prompt) -> None:
     assert writer_api.patch(ONE, {"archived": False}).json()["archived_at"] is None
 
 
-def test_changes_all_or_nothing(writer_api: Api, prompt: Prompt) -> None:
+def test_changes_all_or_nothing(writer_api: Api, key_api: Api, prompt: Prompt) -> None:
     refused = writer_api.patch(ONE, {"name": "support/reply", "description": "new", "owner": "nobody@example.com"})
     assert refused.status_code == 422
     refused = writer_api.patch(ONE, {"name": "support/reply", "description": "x" * 10_001})
     assert "description" in refused.json()["error"]["details"]
     prompt.refresh_from_db()
     assert (prompt.name, prompt.description) == ("support/answer", "")
+    refused = writer_api.patch(ONE, {"feature": "chat"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "admin_needed")
+    assert key_api.patch(ONE, {"feature": "chat"}).json()["feature"] == "chat"
     given = writer_api.patch(ONE, {"description": "new", "owner": "alice@example.com"}).json()
     assert (given["description"], given["owner"], given["name"]) == ("new", "alice@example.com", "support/answer")
 

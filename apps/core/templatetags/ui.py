@@ -175,6 +175,18 @@ def rail(context: template.Context) -> list[navigation.RailGroup]:
     return navigation.rail(current.project.slug, path=path, query=kept_query(context), counts=current.counts)
 
 
+@register.inclusion_tag("components/bell.html", takes_context=True)
+def bell(context: template.Context) -> dict[str, Any]:
+    """The way to the project's notices with how many are unread; nothing without a project or such a page."""
+    current = shell(context)
+    if current is None or current.project is None:
+        return {}
+    return {
+        "url": navigation.address("notices", current.project.slug),
+        "unread": current.counts.get("notices", 0),
+    }
+
+
 @register.simple_tag
 def crumb(label: Any, url: str = "") -> SafeString:
     """A step of the breadcrumb; without an address it is the page itself."""

@@ -155,12 +155,21 @@ def checkable_runs(gate: Gate, limit: int = 50) -> list[EvalRun]:
 
 
 def newest_run_for(gate: Gate, *, version: Version, model: str) -> EvalRun | None:
-    """The newest run that the gate started of this version over the set as it is now, unless it ended early."""
+    """The newest run that the gate started of this version over the set as it is now, unless it ended early.
+
+    One over a part of the set, with drafts, or with other parameters than the version's is none that the gate asks for.
+    """
     head = head_of(gate.eval_set)
     if head is None:
         return None
     rows = EvalRun.objects.filter(
-        project_id=gate.project_id, gate=gate, version=version, revision_hash=head.content_hash
+        project_id=gate.project_id,
+        gate=gate,
+        version=version,
+        revision_hash=head.content_hash,
+        slices=[],
+        with_drafts=False,
+        parameters=dict(version.body.parameters),
     ).exclude(state__in=[RunState.FAILED.value, RunState.CANCELED.value, RunState.OVER_BUDGET.value])
     if model:
         rows = rows.filter(model=model)

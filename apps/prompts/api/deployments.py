@@ -1,4 +1,4 @@
-"""JSON endpoints of what is live: deploying, going back, and the history of both."""
+"""JSON endpoints of what is live: deploying, and the history of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from apps.prompts.deployment_serializers import (
     DeploymentOutput,
     DeploymentsOutput,
     DeploymentsQuery,
-    RollbackInput,
     WithdrawalQuery,
 )
 from apps.prompts.selectors.live import deployments_page
@@ -54,6 +53,7 @@ class DeploymentsApi(ProjectApi):
             actor=request.actor,
             now=clock.now(),
             reason=body["reason"],
+            model=body["model"],
         )
         return Response(DeploymentOutput(deployment).data, status=201)
 
@@ -69,29 +69,3 @@ class DeploymentsApi(ProjectApi):
             reason=query["reason"],
         )
         return Response(status=204)
-
-
-class RollbackApi(ProjectApi):
-    """`POST /api/v1/prompts/{name}/rollback`"""
-
-    role = Role.EDITOR
-    scope = Scope.PROMPTS_WRITE
-
-    @extend_schema(request=RollbackInput, responses={201: DeploymentOutput}, operation_id="prompts_rollback")
-    def post(self, request: ApiRequest, prompt: str) -> Response:
-        """Make a version live again that was live there before. Every process answers it within five seconds.
-
-        409 `nothing_before` when there is nothing to go back to, `protected_environment` where only promotions lead;
-        422 `never_live` for a version that never was live there.
-        """
-        body = validated(RollbackInput, request)
-        found = selectors.get_prompt(request.project, prompt)
-        deployment = services.roll_back(
-            prompt=found,
-            environment=selectors.get_environment(request.project, body["environment"]),
-            to=None if body["to"] is None else selectors.get_version(found, body["to"]),
-            actor=request.actor,
-            now=clock.now(),
-            reason=body["reason"],
-        )
-        return Response(DeploymentOutput(deployment).data, status=201)

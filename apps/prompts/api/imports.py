@@ -19,6 +19,7 @@ from apps.prompts.import_serializers import (
     RefusedOutput,
 )
 from apps.prompts.selectors.imports import export_files
+from apps.prompts.selectors.people import author_of
 from apps.prompts.services import imports
 
 
@@ -46,7 +47,7 @@ class ImportApi(ProjectApi):
                 project=request.project,
                 files=files,
                 mode=imports.Mode(body["mode"]),
-                author=request.membership.user if request.membership is not None else None,
+                author=author_of(request.membership, request.identity),
                 actor=request.actor,
                 now=clock.now(),
                 note=body["note"],

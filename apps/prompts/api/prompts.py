@@ -17,6 +17,7 @@ from apps.projects.types import Role, Scope
 from apps.prompts import selectors, semver, services
 from apps.prompts.content import content_from_dict
 from apps.prompts.models import Prompt, Version
+from apps.prompts.selectors.people import author_of
 from apps.prompts.serializers import (
     PlanOutput,
     PromptChange,
@@ -34,9 +35,11 @@ from apps.prompts.serializers import (
 from apps.prompts.types import Bump, Origin
 
 
-def _author(request: ApiRequest) -> User | None:
-    """The person who asks; None for a key."""
-    return request.membership.user if request.membership is not None else None
+def _is_admin(request: ApiRequest) -> bool:
+    """Whether the caller is an admin, or a key that may do what an admin may."""
+    if request.identity is not None:
+        return Scope.ADMIN.value in request.identity.scopes
+    return request.membership is not None and request.membership.rank.allows(Role.ADMIN)
 
 
 def _owner(request: ApiRequest, email: str | None) -> User | None:
@@ -91,7 +94,7 @@ class PromptsApi(ProjectApi):
             tags=body["tags"],
             content=content,
             note=body["note"],
-            author=_author(request),
+            author=author_of(request.membership, request.identity),
             actor=request.actor,
             now=clock.now(),
             origin=Origin.API,
@@ -114,7 +117,10 @@ class PromptApi(ProjectApi):
 
     @extend_schema(request=PromptChange, responses=WholePromptOutput, operation_id="prompts_change")
     def patch(self, request: ApiRequest, prompt: str) -> Response:
-        """Change description, owner, tags or name, archive it or bring it back. Versions never change."""
+        """Change description, owner, tags or name, archive it or bring it back. Versions never change.
+
+        To change its feature takes an admin, since release rules may be for a feature.
+        """
         body = validated(PromptChange, request)
         found = selectors.get_prompt(request.project, prompt)
         changes = services.Changes(
@@ -123,6 +129,8 @@ class PromptApi(ProjectApi):
             sets_owner="owner" in body,
             owner=_owner(request, body.get("owner")),
             tags=body.get("tags"),
+            feature=body.get("feature"),
+            is_admin=_is_admin(request),
             is_archived=body.get("archived"),
         )
         services.amend_prompt(prompt=found, changes=changes, actor=request.actor, now=clock.now())
@@ -177,7 +185,7 @@ class VersionsApi(ProjectApi):
             number=body["version"],
             lowered_because=body["lowered_because"],
             origin=Origin.API,
-            author=_author(request),
+            author=author_of(request.membership, request.identity),
             actor=request.actor,
             base=base,
             checks_base=base is not None,

@@ -50,8 +50,7 @@ class Malformed(DomainError):
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True):
-    """What a caller asks for. `subject` will choose the arm of an experiment; until there are any, it only has to be
-    text."""
+    """What a caller asks for. `subject`, whom the answer is for, chooses the arm of an experiment that is served."""
 
     environment: str = DEFAULT_ENVIRONMENT
     variables: dict[str, Any] | None = None
@@ -92,6 +91,7 @@ async def live(request: HotRequest) -> HotResponse:
     require_scope(identity, Scope.PROMPTS_READ)
     wanted, weight = (_asked(request.query), len(request.query)) if request.method != "POST" else await _posted(request)
     held, found = await _found(identity.project_id, request.path[len(PREFIX) : -len(SUFFIX)], wanted.environment)
+    found = found.chosen(wanted.subject)
     stale = held.stale_seconds(time.monotonic())
     if wanted.variables is None:
         given = found.fresh if stale is None else found.stale

@@ -3,6 +3,7 @@
 from apps.prompts.models.git import GitFile, GitNote, GitPush, GitRemote, HistoryStep
 from apps.prompts.models.imports import ImportJob
 from apps.prompts.models.prompts import Deployment, Draft, LiveMark, Prompt, Version
+from apps.prompts.models.splits import LiveProcess, LiveSeen, Split, SplitArm
 
 __all__ = [
     "Deployment",
@@ -14,6 +15,10 @@ __all__ = [
     "HistoryStep",
     "ImportJob",
     "LiveMark",
+    "LiveProcess",
+    "LiveSeen",
     "Prompt",
+    "Split",
+    "SplitArm",
     "Version",
 ]

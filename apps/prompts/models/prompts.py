@@ -31,6 +31,8 @@ class Prompt(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    # The feature that it serves, by its slug; empty while nobody said.
+    feature = models.CharField(max_length=128, blank=True)
     # Names it had before; callers who still use one are answered.
     former_names = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     created_at = models.DateTimeField(default=clock.now)
@@ -147,7 +149,10 @@ class Draft(models.Model):
 
 
 class Deployment(models.Model):
-    """A version that is, or was, live in an environment. The one without an end is live now."""
+    """A version that is, or was, live in an environment. The one without an end is live now.
+
+    `evidence` names what let it into a protected environment, in an app above; the database looks there.
+    """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
@@ -159,6 +164,10 @@ class Deployment(models.Model):
     actor_kind = models.CharField(max_length=16)
     actor_name = models.CharField(max_length=254)
     reason = models.TextField(blank=True)
+    # The model that answers instead of the version's own; empty: the version's own.
+    model = models.CharField(max_length=300, blank=True)
+    evidence_kind = models.CharField(max_length=16, blank=True)
+    evidence_id = models.UUIDField(null=True)
 
     class Meta:
         ordering = ["-started_at", "-id"]
@@ -171,6 +180,19 @@ class Deployment(models.Model):
             models.CheckConstraint(
                 condition=Q(ended_at=None) | Q(ended_at__gte=models.F("started_at")),
                 name="prompts_deployment_ends_after_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(evidence_kind__in=["", "promotion", "return"]), name="prompts_deployment_evidence_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(evidence_kind="", evidence_id=None) | (~Q(evidence_kind="") & Q(evidence_id__isnull=False)),
+                name="prompts_deployment_evidence_named",
+            ),
+            # A promotion makes its candidate live once; coming back to it is a return.
+            models.UniqueConstraint(
+                fields=["evidence_id"],
+                condition=Q(evidence_kind="promotion"),
+                name="prompts_deployment_promoted_once",
             ),
         ]
 

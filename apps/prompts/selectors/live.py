@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,10 +15,11 @@ from django.db.models.functions import Coalesce
 
 from apps.core.errors import Invalid
 from apps.projects.models import Project
-from apps.prompts.live import LivePrompt, Snapshot
-from apps.prompts.models import Deployment, LiveMark, Prompt, Version
+from apps.prompts.live import Arm, LivePrompt, LiveSplit, Snapshot
+from apps.prompts.models import Deployment, LiveMark, Prompt, Split, SplitArm, Version
 from apps.prompts.selectors.versions import live_versions
 from apps.prompts.semver import Number
+from apps.prompts.splitting import Splitting
 
 
 class Mark(NamedTuple):
@@ -40,19 +43,36 @@ def live_marks(project_ids: Iterable[int]) -> dict[int, Mark]:
     return {pk: Mark(number, tuple(place for place in places if place)) for pk, number, places in rows}
 
 
-def live_snapshot(project_id: int) -> Snapshot | None:
-    """Everything that is live in the project, in three queries; None when there is no such project.
+MOST_READS = 5
+"""How often a project is read anew because it changed while it was read."""
 
-    The mark is read first: a change in between makes the snapshot newer than its number, and it is read once more.
+
+def live_snapshot(project_id: int) -> Snapshot | None:
+    """Everything that is live in the project, in five queries; None when there is no such project.
+
+    The mark is read first and last: deployments and splits that were read in between belong together when it is still
+    the same. Where it never is, the number is the older one, so that the project is read once more soon.
     """
     mark = live_marks([project_id]).get(project_id)
-    if mark is None:
-        return None
+    found: Snapshot | None = None
+    for _ in range(MOST_READS):
+        if mark is None:
+            return None
+        found = _read(project_id, mark)
+        after = live_marks([project_id]).get(project_id)
+        if after == mark:
+            break
+        mark = after
+    return found
+
+
+def _read(project_id: int, mark: Mark) -> Snapshot:
     names: dict[str, str] = {}
     prompts = Prompt.objects.filter(project_id=project_id).values_list("name", "former_names")
     for name, former in prompts:
         names |= {other: names.get(other, name) for other in former}
         names[name] = name
+    splits = live_splits(project_id)
     live = {
         (one.name, one.environment): LivePrompt(
             name=one.name,
@@ -62,10 +82,61 @@ def live_snapshot(project_id: int) -> Snapshot | None:
             since=one.since,
             content=one.content,
             resolved=tuple(one.resolved),
+            model=one.model,
+            split=splits.get((one.name, one.environment)),
         )
         for one in live_versions(project_id)
     }
     return Snapshot(mark.number, mark.environments, names, live)
+
+
+def live_splits(project_id: int) -> dict[tuple[str, str], LiveSplit]:
+    """The splits that are open in the project by prompt and environment, ready to be served, in one query."""
+    # A ramp ends one row and begins the next; an arm is there since the first of them.
+    began = (
+        Split.objects.filter(prompt=OuterRef("split__prompt"), environment=OuterRef("split__environment"))
+        .filter(salt=OuterRef("split__salt"))
+        .order_by("started_at")
+        .values("started_at")[:1]
+    )
+    rows = (
+        SplitArm.objects.select_related("split__prompt", "split__environment", "version")
+        .filter(split__project_id=project_id, split__ended_at=None)
+        .annotate(since=Subquery(began))
+        .order_by("split_id", "position")
+    )
+    return {
+        (arms[0].split.prompt.name, arms[0].split.environment.slug): _served(arms[0].split, arms)
+        for _, group in groupby(rows, key=attrgetter("split_id"))
+        for arms in [list(group)]
+    }
+
+
+def _served(split: Split, arms: Sequence[SplitArm]) -> LiveSplit:
+    return LiveSplit(
+        Splitting(
+            salt=split.salt,
+            share=split.share,
+            weights=tuple(arm.weight for arm in arms),
+            excluded=frozenset(split.excluded),
+            layer=split.layer,
+            layer_from=split.layer_from,
+        ),
+        tuple(
+            LivePrompt(
+                name=split.prompt.name,
+                environment=split.environment.slug,
+                version=str(arm.version.number),
+                content_hash=arm.version.content_hash,
+                since=arm.since,  # type: ignore[attr-defined]
+                content=arm.version.content,
+                resolved=tuple(arm.version.resolved),
+                model=arm.model,
+                arm=Arm(split.experiment, arm.name, split.unit),
+            )
+            for arm in arms
+        ),
+    )
 
 
 class DeploymentPage(NamedTuple):

@@ -28,6 +28,15 @@ def get_prompt(project: Project, name: str) -> Prompt:
     raise NotFound(f"There is no prompt {name} in this project.")
 
 
+OFFERED = 500
+
+
+def list_offered(project: Project) -> list[Prompt]:
+    """The project's prompts to choose among, by name, without the archived ones; the first 500."""
+    rows = Prompt.objects.select_related("project", "owner").filter(project=project, archived_at=None)
+    return list(rows.order_by("name")[:OFFERED])
+
+
 def get_draft(prompt: Prompt, author: User | None) -> Draft | None:
     """This person's draft of the prompt."""
     return Draft.objects.select_related("base", "prompt").filter(prompt=prompt, author=author).first()

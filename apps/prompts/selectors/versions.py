@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q
+from django.db.models.functions import JSONObject
 
 from apps.core.errors import NotFound
 from apps.projects.models import Environment, Project
 from apps.prompts import semver
-from apps.prompts.models import Deployment, Prompt, Version
+from apps.prompts.models import Deployment, Prompt, SplitArm, Version
 from apps.prompts.semver import Number
 from apps.prompts.types import Kind, Syntax
 
@@ -89,9 +91,25 @@ def live_deployments(prompt: Prompt) -> list[Deployment]:
 
 
 def list_deployments(prompt: Prompt, *, limit: int = 100) -> list[Deployment]:
-    """What of the prompt is or was live, newest first."""
+    """What of the prompt is or was live, newest first; `open_arms` are those of a split that is open there now."""
+    arms = SplitArm.objects.filter(
+        split__prompt=OuterRef("prompt"), split__environment=OuterRef("environment"), split__ended_at=None
+    )
+    told = arms.order_by("position").values(
+        told=JSONObject(
+            experiment="split__experiment",
+            unit="split__unit",
+            share="split__share",
+            name="name",
+            model="model",
+            weight="weight",
+            major="version__major",
+            minor="version__minor",
+            patch="version__patch",
+        )
+    )
     rows = Deployment.objects.select_related("environment", "version").filter(prompt=prompt)
-    return list(rows[:limit])
+    return list(rows.annotate(open_arms=ArraySubquery(told))[:limit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,8 @@ class LiveVersion:
     content: dict[str, object]
     resolved: list[dict[str, str]]
     since: datetime
+    model: str
+    """The model that answers instead of the version's own; empty: the version's own."""
 
 
 def live_versions(project_id: int) -> list[LiveVersion]:
@@ -123,6 +143,7 @@ def live_versions(project_id: int) -> list[LiveVersion]:
             content=row.version.content,
             resolved=row.version.resolved,
             since=row.started_at,
+            model=row.model,
         )
         for row in rows
     ]

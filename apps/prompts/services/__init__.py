@@ -23,7 +23,6 @@ from apps.prompts.services.publishing import (
     plan,
     publish,
 )
-from apps.prompts.services.rolling_back import NeverLive, NothingBefore, roll_back
 
 __all__ = [
     "BreakingLowered",
@@ -31,8 +30,6 @@ __all__ = [
     "DraftConflict",
     "MovedOn",
     "NameTaken",
-    "NeverLive",
-    "NothingBefore",
     "NumberTaken",
     "Plan",
     "ProtectedEnvironment",
@@ -49,7 +46,6 @@ __all__ = [
     "publish",
     "rename_prompt",
     "restore_prompt",
-    "roll_back",
     "save_draft",
     "withdraw",
 ]

@@ -293,7 +293,7 @@ def _prompt_for(step: Step, shared: _Import) -> Prompt:
             project=shared.project,
             name=found.name,
             description=found.description,
-            owner=owner if owner is not None else shared.author,
+            owner=owner if owner is not None else (shared.author if shared.actor.kind == "user" else None),
             tags=found.tags,
             actor=shared.actor,
             now=shared.now,

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.accounts.models import User
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import Conflict, Forbidden, Invalid
 from apps.projects import audit
 from apps.projects.models import Membership, Project
 from apps.projects.types import Actor
@@ -20,6 +20,7 @@ from apps.prompts.models import Prompt
 
 MOST_PROMPTS = 10_000
 MOST_TAGS, LONGEST_TAG = 20, 64
+LONGEST_FEATURE = 128
 
 
 class TooManyPrompts(Conflict):
@@ -35,6 +36,12 @@ class NameTaken(Invalid):
 
     def __init__(self, name: str) -> None:
         super().__init__(name=[f"There is a prompt that has, or had, the name {name}. Choose another one."])
+
+
+class FeatureNeedsAdmin(Forbidden):
+    """Release rules may be for a feature, so whoever changes a prompt's feature may change what it must show."""
+
+    code, message = "admin_needed", "To change the feature of a prompt takes an admin. Ask one."
 
 
 def _require_good_name(project: Project, name: str, *, but: int | None = None) -> None:
@@ -53,7 +60,8 @@ def _lock_project(project: Project) -> None:
 
 def locked(prompt: Prompt) -> Prompt:
     """The prompt as it is now, its row locked until the transaction ends. Taken before rows of versions and drafts."""
-    return Prompt.objects.select_for_update(no_key=True).select_related("project").get(pk=prompt.pk)
+    rows = Prompt.objects.select_for_update(no_key=True, of=("self",)).select_related("project")
+    return rows.get(pk=prompt.pk)
 
 
 @transaction.atomic
@@ -97,10 +105,15 @@ def change_prompt(
     owner: User | None = None,
     keeps_owner: bool = False,
     tags: Iterable[str] | None = None,
+    feature: str | None = None,
+    is_admin: bool = False,
 ) -> Prompt:
-    """Set what stands around the versions: description, owner, tags; None (`keeps_owner`) leaves it as it is."""
+    """Set what stands around the versions: description, owner, tags, feature; None (`keeps_owner`) leaves it as it is.
+
+    Raises Invalid, and FeatureNeedsAdmin for another feature.
+    """
     prompt = locked(prompt)
-    before = (prompt.description, prompt.owner_id, list(prompt.tags))
+    before = _around(prompt)
     if description is not None:
         prompt.description = _clean_description(description)
     if not keeps_owner:
@@ -108,11 +121,23 @@ def change_prompt(
         prompt.owner = owner
     if tags is not None:
         prompt.tags = _clean_tags(tags)
-    if before != (prompt.description, prompt.owner_id, list(prompt.tags)):
+    details: dict[str, audit.Detail] = {}
+    if feature is not None and (clean := _clean_feature(feature)) != prompt.feature:
+        if not is_admin:
+            raise FeatureNeedsAdmin
+        details = {"feature": [prompt.feature, clean]}
+        prompt.feature = clean
+    if before != _around(prompt):
         prompt.changed_at = now
-        prompt.save(update_fields=["description", "owner", "tags", "changed_at"])
-        audit.record(actor=actor, action="prompts.changed", project=prompt.project, target=prompt, at=now)
+        prompt.save(update_fields=["description", "owner", "tags", "feature", "changed_at"])
+        audit.record(
+            actor=actor, action="prompts.changed", project=prompt.project, target=prompt, at=now, details=details
+        )
     return prompt
+
+
+def _around(prompt: Prompt) -> tuple[str, int | None, list[str], str]:
+    return prompt.description, prompt.owner_id, list(prompt.tags), prompt.feature
 
 
 @transaction.atomic
@@ -167,13 +192,18 @@ def restore_prompt(*, prompt: Prompt, actor: Actor, now: datetime) -> Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to change about a prompt; None leaves it as it is. With `sets_owner`, `owner` None means nobody."""
+    """What to change about a prompt; None leaves it as it is. With `sets_owner`, `owner` None means nobody.
+
+    `is_admin`: whether whoever changes it is one.
+    """
 
     name: str | None = None
     description: str | None = None
     sets_owner: bool = False
     owner: User | None = None
     tags: list[str] | None = None
+    feature: str | None = None
+    is_admin: bool = False
     is_archived: bool | None = None
 
 
@@ -188,6 +218,8 @@ def amend_prompt(*, prompt: Prompt, changes: Changes, actor: Actor, now: datetim
         owner=changes.owner,
         keeps_owner=not changes.sets_owner,
         tags=changes.tags,
+        feature=changes.feature,
+        is_admin=changes.is_admin,
         actor=actor,
         now=now,
     )
@@ -206,6 +238,13 @@ def _clean_description(text: str) -> str:
     if len(text) > 10_000:
         raise Invalid(description=["At most 10,000 characters."])
     return NOT_IN_TEXT.sub("\N{REPLACEMENT CHARACTER}", text.strip())
+
+
+def _clean_feature(text: str) -> str:
+    text = text.strip()
+    if len(text) > LONGEST_FEATURE or NOT_IN_TEXT.search(text):
+        raise Invalid(feature=[f"At most {LONGEST_FEATURE} characters."])
+    return text
 
 
 def _clean_tags(tags: Iterable[str]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -33,17 +31,14 @@ SHOWN_IN_REGION = 5
 def prompt_live(request: ProjectRequest, project: Project, prompt: str) -> HttpResponse:
     """What is live in each environment, since when and by whom, and what was before; as a page or as a region."""
     found = selectors.get_prompt(project, prompt)
-    context = {**prompt_frame(request, project, found, "live"), **_shown(project, found)}
-    return page_or_fragment(request, "prompts/live.html", "prompts/_live.html", context)
-
-
-def _shown(project: Project, prompt: Prompt) -> dict[str, Any]:
-    history = selectors.list_deployments(prompt, limit=MOST_HISTORY)
-    return {
+    history = selectors.list_deployments(found, limit=MOST_HISTORY)
+    context = {
+        **prompt_frame(request, project, found, "live"),
         "places": places_of(projects.list_environments(project), history),
         "history": history,
-        "latest": selectors.latest_version(prompt),
+        "latest": selectors.latest_version(found),
     }
+    return page_or_fragment(request, "prompts/live.html", "prompts/_live.html", context)
 
 
 @project_page(role=Role.EDITOR)
@@ -53,7 +48,8 @@ def prompt_deploy(request: ProjectRequest, project: Project, prompt: str) -> Htt
     The address of a GET, or the form of a POST, may name `version` and `environment`.
     """
     found = selectors.get_prompt(project, prompt)
-    places = _shown(project, found)["places"]
+    history = selectors.list_deployments(found, limit=MOST_HISTORY)
+    places = places_of(projects.list_environments(project), history)
     versions = selectors.list_versions(found, limit=MOST_VERSIONS)
     open_places = [place for place in places if not place.is_protected]
     given = request.POST if request.method == "POST" else request.GET
@@ -93,18 +89,14 @@ def _change(form: DeployForm, places: list[LivePlace], versions: list[Version]) 
 
 def _carry_out(request: ProjectRequest, prompt: Prompt, change: Change, reason: str) -> None:
     environment, number = change.place.environment, str(change.version.number)
-    given: dict[str, Any] = {
-        "prompt": prompt,
-        "environment": environment,
-        "actor": request.actor,
-        "now": clock.now(),
-        "reason": reason,
-    }
-    was_there = change.is_back and change.place.before is not None and change.place.before.pk == change.version.pk
-    if was_there:
-        prompts.roll_back(to=change.version, **given)
-    else:
-        prompts.deploy(version=change.version, **given)
+    prompts.deploy(
+        prompt=prompt,
+        version=change.version,
+        environment=environment,
+        actor=request.actor,
+        now=clock.now(),
+        reason=reason,
+    )
     messages.success(
         request,
         _("%(environment)s answers %(version)s, within five seconds everywhere.")

@@ -270,19 +270,31 @@ def prompt_settings(request: ProjectRequest, project: Project, prompt: str) -> H
     found = selectors.get_prompt(project, prompt)
     members = [membership.user for membership in projects.list_members(project)]
     action = request.POST.get("do", "") if request.method == "POST" else ""
-    around = SettingsForm(request.POST if action == "change" else None, members=members, initial=_around(found))
+    is_admin = request.membership.rank.allows(Role.ADMIN)
+    sent = request.POST if action == "change" else None
+    around = SettingsForm(sent, members=members, is_admin=is_admin, initial=_around(found))
     rename = RenameForm(request.POST if action == "rename" else None, initial={"name": found.name})
     if action:
         done = _carry_out(request, found, action, around, rename)
         if done is not None:
             return redirect("prompt_settings", project=project.slug, prompt=done.name)
-    context = {**prompt_frame(request, project, found, "settings"), "form": around, "rename": rename}
+    context = {
+        **prompt_frame(request, project, found, "settings"),
+        "form": around,
+        "rename": rename,
+        "features": [feature.slug for feature in projects.list_features(project)],
+    }
     is_refused = bool(around.errors or rename.errors)
     return render(request, "prompts/prompt_settings.html", context, status=422 if is_refused else 200)
 
 
 def _around(prompt: Prompt) -> dict[str, Any]:
-    return {"description": prompt.description, "owner": prompt.owner_id or "", "tags": ", ".join(prompt.tags)}
+    return {
+        "description": prompt.description,
+        "owner": prompt.owner_id or "",
+        "tags": ", ".join(prompt.tags),
+        "feature": prompt.feature,
+    }
 
 
 def _carry_out(
@@ -296,8 +308,14 @@ def _carry_out(
     try:
         if action == "change":
             typed = around.cleaned_data
-            owner, tags = around.owner_chosen(), around.tags_typed()
-            done = prompts.change_prompt(**given, description=typed["description"], owner=owner, tags=tags)
+            done = prompts.change_prompt(
+                **given,
+                description=typed["description"],
+                owner=around.owner_chosen(),
+                tags=around.tags_typed(),
+                feature=typed["feature"],
+                is_admin=request.membership.rank.allows(Role.ADMIN),
+            )
             words = _("Saved.")
         elif action == "rename":
             done = prompts.rename_prompt(**given, name=rename.cleaned_data["name"])

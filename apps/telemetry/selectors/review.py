@@ -158,9 +158,9 @@ def notes_of_trace(project_id: int, trace_id: bytes) -> list[TraceNote]:
     return list(notes.order_by("at", "pk")[:200])
 
 
-def count_waiting(project_id: int) -> int:
-    """How many items wait."""
-    return ReviewItem.objects.filter(project_id=project_id, status__in=ReviewItem.WAITING).count()
+def waiting_items(project_id: int, person_id: int) -> QuerySet[ReviewItem]:
+    """The items that wait, for anybody."""
+    return ReviewItem.objects.filter(project_id=project_id, status__in=ReviewItem.WAITING)
 
 
 STATE = """

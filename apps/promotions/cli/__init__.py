@@ -1,0 +1,1 @@
+"""Command lines of promotions, each one file over HTTP."""

@@ -1,0 +1,1 @@
+"""Reads of promotions: one module for each kind of thing. The project comes first."""

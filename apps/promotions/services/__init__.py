@@ -1,0 +1,1 @@
+"""What can be done with promotions, rollbacks, watches and experiments: one module for each group of verbs."""
