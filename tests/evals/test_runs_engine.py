@@ -115,7 +115,7 @@ def test_stops_before_the_budget_is_spent(project: Project, provider: FakeProvid
     running.ready(project, provider, 30)
     running.price(project)
     # 20 tokens in and 9 out are 0.11 USD; the worst of a call is some 0.1 USD more.
-    run = finished(running.start(project, budget_usd=Decimal(1), parameters={"max_tokens": 20}, concurrency=8))
+    run = finished(running.start(project, budget_usd=Decimal(1), parameters={"max_tokens": 20}, concurrency=16))
     assert (run.state, run.reason) == ("over_budget", "over_budget")
     assert "does not cover another call" in run.sentence
     assert Decimal("0.5") < run.spent_usd <= 1

@@ -172,6 +172,14 @@ def _patient(place: asking.Place) -> asking.Place:
 
 
 @dataclass(slots=True)
+class Hold:
+    """What a call may cost at the worst, kept back from the budget of its run until it is known what it did cost."""
+
+    usd: Decimal
+    is_given_back: bool = False
+
+
+@dataclass(slots=True)
 class Item:
     """One result to be worked on: what is sent for it, or why nothing can be."""
 
@@ -190,6 +198,8 @@ class Item:
     """Done when it is written that the call begins."""
     kept: Write | None = None
     """The answer, as it waits to be written."""
+    hold: Hold | None = None
+    """What its call keeps back from the budget and from its connection while it is on its way."""
 
     @property
     def id(self) -> int:

@@ -24,7 +24,7 @@ from apps.evals import caching, pacing
 from apps.evals.pacing import Gate, Throttle
 from apps.evals.services import executing_rows as rows
 from apps.evals.services.executing_office import Line, Office
-from apps.evals.services.executing_plan import Item, Plan, prepared
+from apps.evals.services.executing_plan import Hold, Item, Plan, prepared
 from apps.evals.services.executing_rows import LeaseLost, Write
 from apps.evals.services.executing_scores import Judged, clean, judge, read_tool_calls
 from apps.evals.services.executing_teller import Teller
@@ -264,15 +264,32 @@ class Drive:
         self.stop(Verdict(RunState.OVER_BUDGET, "over_budget", sentence))
 
     def _begin(self, item: Item) -> None:
+        """Begin it. What it may take is taken here, before the next one is looked at, and not when its task starts."""
         self.in_flight += 1
+        hold = item.hold = self._take(item) if self._is_called(item) else None
         task = asyncio.create_task(self._one(item))
         self.tasks.add(task)
-        task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        self.in_flight -= 1
-        self.wake.set()
+        def ended(task: asyncio.Task[None]) -> None:
+            self.tasks.discard(task)
+            self.in_flight -= 1
+            self._give_back(hold)
+            self.wake.set()
+
+        task.add_done_callback(ended)
+
+    def _take(self, item: Item) -> Hold:
+        hold = Hold(item.worst_usd or Decimal(0))
+        self.reserved += hold.usd
+        self.line.in_flight += 1
+        self.line.bucket.begin(asyncio.get_running_loop().time())
+        return hold
+
+    def _give_back(self, hold: Hold | None) -> None:
+        if hold is not None and not hold.is_given_back:
+            hold.is_given_back = True
+            self.reserved -= hold.usd
+            self.line.in_flight -= 1
 
     # --- One result
 
@@ -302,24 +319,17 @@ class Drive:
         target, request = self.plan.target, item.request
         assert target is not None
         assert request is not None
-        worst = item.worst_usd or Decimal(0)
-        self.reserved += worst
-        self.line.in_flight += 1
+        await (item.marking if item.is_marked and item.marking is not None else self._mark(item))
+        if self.verdict is not None:
+            self.ready.append(item)  # put back with the others
+            return
+        started = clock.now()
         try:
-            await (item.marking if item.is_marked and item.marking is not None else self._mark(item))
-            if self.verdict is not None:
-                self.ready.append(item)  # put back with the others
-                return
-            self.line.bucket.begin(asyncio.get_running_loop().time())
-            started = clock.now()
-            try:
-                reply = await client.complete(target, request)
-            except DomainError as error:
-                await self._failed(item, error, started, worst)
-                return
-        finally:
-            self.reserved -= worst
-            self.line.in_flight -= 1
+            reply = await client.complete(target, request)
+        except DomainError as error:
+            self._give_back(item.hold)
+            await self._failed(item, error, started, item.worst_usd or Decimal(0))
+            return
         self.throttle.went_well()
         self.gate.went_well()
         self.line.gate.went_well()
@@ -336,6 +346,7 @@ class Drive:
         if not is_from_cache:
             counts = {"unpriced_calls": 1} if cost is None else {"spent_usd": cost}
             self.spent += cost or Decimal(0)
+            self._give_back(item.hold)  # not before it is known what was spent
             if reply.usage.output_tokens is not None:
                 self.answers.append(reply.usage.output_tokens)
         cached = None
