@@ -10,11 +10,13 @@ urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include("apps.accounts.urls")),
     path("", include("apps.projects.urls")),
+    path("", include("apps.alerts.urls")),
     path("", include("apps.providers.urls")),
     path("", include("apps.telemetry.urls")),
     # A prompt's name may hold slashes, so what upper apps put behind one comes before what is only a name.
     path("", include("apps.dashboards.urls")),
     path("", include("apps.promotions.urls")),
+    path("", include("apps.budgets.urls")),
     path("", include("apps.evals.urls")),
     path("", include("apps.playground.urls")),
     path("", include("apps.prompts.urls")),

@@ -61,9 +61,7 @@ RAIL = (
     Group(
         _("Ship"),
         (
-            Page(
-                _("Promotions"), "promotions", also=("release-rules", "deployments", "rollbacks", "drills", "notices")
-            ),
+            Page(_("Promotions"), "promotions", also=("release-rules", "deployments", "rollbacks", "drills")),
             Page(_("Experiments"), "experiments"),
             Page(_("Gateway"), "gateway"),
         ),
@@ -74,7 +72,7 @@ RAIL = (
             Page(_("Readiness"), "readiness"),
             Page(_("Costs"), "costs"),
             Page(_("Latency"), "latency"),
-            Page(_("Alerts"), "alerts"),
+            Page(_("Alerts"), "notices"),
             Page(_("Reviews"), "reviews"),
         ),
     ),

@@ -12,6 +12,7 @@ from django.db.models import Q, TextChoices, prefetch_related_objects
 from apps.accounts.models import User
 from apps.core.errors import NotFound
 from apps.projects.models import ApiKey, AuditEntry, Environment, Feature, Invitation, Membership, Project, Role
+from apps.projects.types import KeyIdentity
 
 
 def get_project(project_id: int) -> Project:
@@ -237,3 +238,12 @@ def list_audit(
         entries = entries.filter(number__lt=before)
     found = list(entries.order_by("-number")[: limit + 1])
     return AuditPage(items=found[:limit], next=found[limit - 1].number if len(found) > limit else None)
+
+
+def person_behind(user: object, identity: KeyIdentity | None) -> User | None:
+    """The person who answers for the call; None where none stands behind the key."""
+    if identity is None:
+        return user if isinstance(user, User) else None
+    if identity.created_by_id is None:
+        return None
+    return User.objects.filter(pk=identity.created_by_id).first()

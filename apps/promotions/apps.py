@@ -10,10 +10,8 @@ class PromotionsConfig(AppConfig):
     label = "promotions"
 
     def ready(self) -> None:
-        """Let the rail show how many promotions wait for whoever looks, and the bell how many notices are unread."""
+        """Let the rail show how many promotions wait for whoever looks."""
         from apps.core import shell
-        from apps.promotions.selectors.notices import unread_of
         from apps.promotions.selectors.promotions import waiting_for
 
         shell.count_on_rail("promotions", waiting_for)
-        shell.count_on_rail("notices", unread_of)

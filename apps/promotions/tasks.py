@@ -12,7 +12,6 @@ from apps.promotions.services import (
     exposing,
     looking,
     merging,
-    notices,
     reminding,
     stopwatch,
     watching,
@@ -57,19 +56,13 @@ def forget_acknowledgements(**_newer: object) -> None:
     live_seen.forget_old(now=clock.now())
 
 
-# --- Watches and notices
+# --- Watches
 
 
 @shared_task(name="promotions.watch")
 def watch(**_newer: object) -> None:
     """Look at what went live, and go back where a guardrail broke."""
     watching.look(now=clock.now())
-
-
-@shared_task(name="promotions.mail_notices")
-def mail_notices(**_newer: object) -> None:
-    """Mail what is due."""
-    notices.send_due(now=clock.now())
 
 
 @shared_task(name="promotions.remind")

@@ -13,7 +13,6 @@ from apps.promotions.api import rules as rules_api
 from apps.promotions.api import watches as watch_api
 from apps.promotions.views import deployments as deployment_pages
 from apps.promotions.views import experiments as experiment_pages
-from apps.promotions.views import notices as notice_pages
 from apps.promotions.views import promotions as promotion_pages
 from apps.promotions.views import rollbacks as rollback_pages
 from apps.promotions.views import rules as rule_pages
@@ -101,17 +100,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/rollbacks/<uuid:uuid>", rollbacks_api.RollbackDetailApi.as_view(), name="api_rollback"),
     path("api/v1/drills", rollbacks_api.DrillsApi.as_view(), name="api_drills"),
     path("api/v1/drills/<uuid:uuid>", rollbacks_api.DrillApi.as_view(), name="api_drill"),
-    # --- Watches and notices
+    # --- Watches
     path("p/<slug:project>/watches", watch_pages.watches_page, name="watches"),
     path("p/<slug:project>/watches/<uuid:uuid>", watch_pages.watch_page, name="watch"),
     path("p/<slug:project>/promotions/<int:number>/watch", watch_pages.watch_state, name="watch_state"),
-    path("p/<slug:project>/notices", notice_pages.notices_page, name="notices"),
-    path("p/<slug:project>/notices/read", notice_pages.notices_read, name="notices_read"),
-    path("p/<slug:project>/notices/<uuid:uuid>/read", notice_pages.notice_read, name="notice_read"),
     path("api/v1/watches", watch_api.WatchesApi.as_view(), name="api_watches"),
     path("api/v1/watches/<uuid:uuid>", watch_api.WatchApi.as_view(), name="api_watch"),
-    path("api/v1/notices", watch_api.NoticesApi.as_view(), name="api_notices"),
-    path("api/v1/notices/<uuid:uuid>/read", watch_api.NoticeReadApi.as_view(), name="api_notice_read"),
     # --- Experiments
     path("p/<slug:project>/experiments", experiment_pages.experiments_page, name="experiments"),
     path("p/<slug:project>/experiments/new", experiment_pages.experiment_new, name="experiment_new"),

@@ -15,15 +15,17 @@ APPS = (
     "accounts",
     "projects",
     "providers",
+    "alerts",
     "telemetry",
     "prompts",
     "playground",
     "evals",
+    "budgets",
     "promotions",
     "dashboards",
 )
 """From the lowest floor to the highest, as the contract `app-order` has them; a test compares the two. Telemetry and
-prompts stand on one floor."""
+prompts stand on one floor, as do alerts and providers, and budgets and evals."""
 
 
 @cache

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.evals.models import EvalRun, Gate, GateReport, Scorer
@@ -19,7 +20,7 @@ from apps.evals.services import gates as gate_services
 from apps.projects import audit
 from apps.projects.models import AuditEntry, Membership, Project, Role
 from apps.projects.types import SYSTEM, Actor, Scope
-from apps.promotions.models import Notice, Promotion, PromotionCheck, PromotionEvent, ReleaseRule
+from apps.promotions.models import Promotion, PromotionCheck, PromotionEvent, ReleaseRule
 from apps.promotions.selectors.evidence import evidence_problems
 from apps.promotions.services import asking, checking, deciding, rules
 from apps.promotions.types import PromotionKind, Purpose

@@ -9,10 +9,11 @@ import pytest
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.projects.models import AuditEntry, Membership, Project, Role
-from apps.promotions.models import Notice, Promotion, PromotionEvent, Watch
+from apps.promotions.models import Promotion, PromotionEvent, Watch
 from apps.promotions.selectors.decisions import why_may_not_decide
 from apps.promotions.services import deciding
 from apps.promotions.types import Purpose

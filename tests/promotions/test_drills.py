@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.projects.models import AuditEntry, Project
 from apps.projects.types import SYSTEM, Scope
-from apps.promotions.models import Drill, Notice, Rollback
+from apps.promotions.models import Drill, Rollback
 from apps.promotions.selectors import rollbacks as selectors
 from apps.promotions.services import drills
 from apps.prompts import services as prompts

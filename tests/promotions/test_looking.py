@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.projects.models import AuditEntry, Project
 from apps.projects.types import SYSTEM
 from apps.promotions.experiment_figures import Figures, Verdict
-from apps.promotions.models import Experiment, ExperimentLook, Exposure, Notice
+from apps.promotions.models import Experiment, ExperimentLook, Exposure
 from apps.promotions.services import exposing, looking
 from apps.promotions.services.experiment_winners import NoWinner, finish
 from apps.prompts.models import Split

@@ -9,10 +9,11 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from apps.accounts.models import User
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.core.errors import DomainError, Invalid
 from apps.projects.models import AuditEntry, Membership, Project, Role
-from apps.promotions.models import FollowUp, Notice, Promotion
+from apps.promotions.models import FollowUp, Promotion
 from apps.promotions.services import deciding, overriding
 from apps.prompts.models import Deployment
 from tests import factories

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from apps.alerts.models import Notice
 from apps.core import clock
 from apps.projects.models import AuditEntry, Project
-from apps.promotions.models import Notice, Promotion, Rollback, Watch
+from apps.promotions.models import Promotion, Rollback, Watch
 from apps.promotions.services import deciding, watching
 from apps.prompts.models import Deployment
 from tests import factories

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from apps.core import clock
 from apps.core.rest import validated, validated_query
 from apps.projects.access import ApiRequest, ProjectApi
+from apps.projects.selectors import person_behind
 from apps.projects.types import Role, Scope
 from apps.promotions.experiment_serializers import (
     ExperimentChange,
@@ -26,7 +27,6 @@ from apps.promotions.experiment_serializers import (
 )
 from apps.promotions.models import Experiment
 from apps.promotions.selectors import experiments as selectors
-from apps.promotions.selectors.people import person_behind
 from apps.promotions.services import experiment_drafts as drafts
 from apps.promotions.services import experiment_winners as winners
 from apps.promotions.services import experiments as services

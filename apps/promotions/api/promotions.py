@@ -12,6 +12,7 @@ from apps.core import clock
 from apps.core.errors import Forbidden
 from apps.core.rest import not_modified, validated, validated_query
 from apps.projects.access import ApiRequest, ProjectApi
+from apps.projects.selectors import person_behind
 from apps.projects.types import Role, Scope
 from apps.promotions.models import Promotion
 from apps.promotions.promotion_serializers import (
@@ -28,7 +29,6 @@ from apps.promotions.promotion_serializers import (
 )
 from apps.promotions.selectors import evidence, promotion_facts
 from apps.promotions.selectors import promotions as selectors
-from apps.promotions.selectors.people import person_behind
 from apps.promotions.services import asking, deciding, overriding
 from apps.promotions.types import PromotionKind, PromotionOrigin, PromotionState, Purpose
 from apps.prompts.selectors import get_prompt, get_version

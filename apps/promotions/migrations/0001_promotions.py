@@ -1,4 +1,4 @@
-"""Release rules, promotions, rollbacks, drills, watches, notices, and experiments."""
+"""Release rules, promotions, rollbacks, drills, watches, and experiments."""
 
 import uuid
 
@@ -112,50 +112,6 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="promotions.experimentarm"
             ),
-        ),
-        migrations.CreateModel(
-            name="Notice",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("uuid", models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
-                ("key", models.CharField(max_length=200)),
-                ("kind", models.CharField(max_length=32)),
-                ("level", models.CharField(default="info", max_length=8)),
-                ("title", models.CharField(max_length=200)),
-                ("text", models.TextField(blank=True)),
-                ("path", models.CharField(blank=True, max_length=500)),
-                ("role", models.CharField(default="viewer", max_length=16)),
-                ("at", models.DateTimeField(default=apps.core.clock.now)),
-                ("mailed_at", models.DateTimeField(null=True)),
-                ("mail_tries", models.PositiveSmallIntegerField(default=0)),
-                ("mail_due_at", models.DateTimeField(null=True)),
-                ("mail_problem", models.TextField(blank=True)),
-                (
-                    "project",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="projects.project"
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="NoticeRead",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("at", models.DateTimeField(default=apps.core.clock.now)),
-                (
-                    "notice",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="reads", to="promotions.notice"
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
         ),
         migrations.CreateModel(
             name="Promotion",
@@ -624,18 +580,6 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("experiment", "subject"), name="promotions_exposure_once")
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="notice",
-            index=models.Index(fields=["project", "-at"], name="promotions_notice_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.UniqueConstraint(fields=("project", "key"), name="promotions_notice_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="noticeread",
-            constraint=models.UniqueConstraint(fields=("notice", "user"), name="promotions_notice_read_once"),
         ),
         migrations.AddConstraint(
             model_name="experimentarm",

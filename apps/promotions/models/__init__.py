@@ -7,7 +7,6 @@ from apps.promotions.models.experiments import (
     ExperimentLook,
     Exposure,
 )
-from apps.promotions.models.notices import Notice, NoticeRead
 from apps.promotions.models.promotions import (
     Decision,
     FollowUp,
@@ -29,8 +28,6 @@ __all__ = [
     "ExperimentLook",
     "Exposure",
     "FollowUp",
-    "Notice",
-    "NoticeRead",
     "Promotion",
     "PromotionCheck",
     "PromotionComment",

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from apps.alerts.services import notices
 from apps.core.errors import DomainError
 from apps.core.navigation import address
 from apps.evals.models import EvalRun, EvalSet, Gate, GateReport
@@ -24,7 +25,7 @@ from apps.projects.types import SYSTEM, Actor
 from apps.promotions.models import Promotion, PromotionCheck, ReleaseRule
 from apps.promotions.selectors import evidence
 from apps.promotions.selectors.due_checks import list_due_checks
-from apps.promotions.services import history, notices
+from apps.promotions.services import history
 from apps.promotions.types import CandidateName, CheckState, PromotionOrigin, PromotionState
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from apps.alerts.services.notices import notify
 from apps.core.errors import Conflict, Forbidden, Invalid
 from apps.projects import audit
 from apps.projects.models import Environment
@@ -22,7 +23,6 @@ from apps.promotions.selectors import experiment_arms as allowed
 from apps.promotions.selectors import experiment_plans
 from apps.promotions.selectors import experiments as selectors
 from apps.promotions.services.experiment_drafts import locked
-from apps.promotions.services.notices import notify
 from apps.promotions.types import CandidateName, ExperimentState
 from apps.prompts.models import Deployment
 from apps.prompts.services import splits

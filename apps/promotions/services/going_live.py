@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from apps.alerts.services.notices import notify
 from apps.core.errors import Conflict
 from apps.core.navigation import address
 from apps.projects import audit
@@ -14,7 +15,6 @@ from apps.promotions.models import FollowUp, Promotion
 from apps.promotions.selectors import decisions, evidence
 from apps.promotions.services import checking, history, watching
 from apps.promotions.services.checking import name_of
-from apps.promotions.services.notices import notify
 from apps.promotions.types import OPEN, PromotionKind, PromotionState, Purpose
 from apps.prompts.models import Deployment
 from apps.prompts.services import deploying

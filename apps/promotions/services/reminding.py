@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
+from apps.alerts.services.notices import notify
 from apps.core.navigation import address
 from apps.promotions.models import FollowUp, Promotion
-from apps.promotions.services.notices import notify
 from apps.promotions.types import CandidateName, PromotionState
 
 FIRST_AFTER = timedelta(hours=24)

@@ -14,6 +14,7 @@ from datetime import datetime
 import psycopg
 from django.db import DatabaseError, OperationalError, connection, transaction
 
+from apps.alerts.services.notices import notify
 from apps.core import clock, jobs
 from apps.core.errors import Conflict, Invalid, Unavailable
 from apps.core.navigation import address
@@ -22,7 +23,6 @@ from apps.projects.types import Actor
 from apps.promotions.models import Rollback
 from apps.promotions.selectors import rollbacks as selectors
 from apps.promotions.services import experiments
-from apps.promotions.services.notices import notify
 from apps.prompts.models import Deployment, LiveMark, Prompt
 from apps.prompts.services.deploying import deploy
 from apps.prompts.services.prompts import locked

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.alerts.services.notices import notify
 from apps.core.errors import DomainError
 from apps.core.navigation import address
 from apps.projects import audit
@@ -18,7 +19,6 @@ from apps.promotions.models import Promotion, ReleaseRule, Watch
 from apps.promotions.selectors import watch_figures
 from apps.promotions.selectors import watches as selectors
 from apps.promotions.services import history, rollbacks
-from apps.promotions.services.notices import notify
 from apps.promotions.types import CandidateName, WatchState
 from apps.prompts.models import Deployment
 from apps.prompts.types import EvidenceKind

@@ -17,6 +17,7 @@ from apps.core.navigation import address
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.forms import show_error
 from apps.projects.models import AuditEntry, Environment, Project
+from apps.projects.selectors import person_behind
 from apps.projects.types import Role
 from apps.promotions import experiment_chart, experiment_page
 from apps.promotions import experiment_words as words
@@ -26,7 +27,6 @@ from apps.promotions.experiment_forms import SCORE_GUARDS, ActForm, ExperimentFo
 from apps.promotions.models import Experiment, ExperimentArm, Promotion
 from apps.promotions.selectors import experiment_arms as arm_selectors
 from apps.promotions.selectors import experiments as selectors
-from apps.promotions.selectors.people import person_behind
 from apps.promotions.services import experiment_drafts as drafts
 from apps.promotions.services import experiment_winners as winners
 from apps.promotions.services import experiments as services

@@ -36,13 +36,11 @@ class Notice(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["project", "key"], name="promotions_notice_once")
+            models.UniqueConstraint(fields=["project", "key"], name="alerts_notice_once")
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["project", "-at"], name="promotions_notice_newest"),
-            models.Index(
-                fields=["mail_due_at"], condition=Q(mail_due_at__isnull=False), name="promotions_notice_to_mail"
-            ),
+            models.Index(fields=["project", "-at"], name="alerts_notice_newest"),
+            models.Index(fields=["mail_due_at"], condition=Q(mail_due_at__isnull=False), name="alerts_notice_to_mail"),
         ]
 
 
@@ -55,5 +53,5 @@ class NoticeRead(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["notice", "user"], name="promotions_notice_read_once")
+            models.UniqueConstraint(fields=["notice", "user"], name="alerts_notice_read_once")
         ]

@@ -9,10 +9,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
+from apps.alerts.models import Notice, NoticeRead
 from apps.core.errors import NotFound
 from apps.projects.models import Membership, Project
 from apps.projects.types import Role
-from apps.promotions.models import Notice, NoticeRead
 
 PAGE_SIZE = 50
 MOST_UNREAD = 99

@@ -14,11 +14,11 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.alerts.models import Notice, NoticeRead
+from apps.alerts.selectors import notices as selectors
 from apps.core.db import assert_no_transaction
 from apps.projects.models import Project
 from apps.projects.types import Role
-from apps.promotions.models import Notice, NoticeRead
-from apps.promotions.selectors import notices as selectors
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.alerts.selectors import notices as selectors
+from apps.alerts.services import notices as services
 from apps.core import clock
 from apps.projects.access import ProjectRequest, project_page
 from apps.projects.models import Project
 from apps.projects.types import Role
-from apps.promotions.selectors import notices as selectors
-from apps.promotions.services import notices as services
 
 
 @project_page()
@@ -38,7 +38,7 @@ def notices_page(request: ProjectRequest, project: Project) -> HttpResponse:
         "sends_mail": selectors.sends_mail(),
         "is_admin": request.membership.rank.allows(Role.ADMIN),
     }
-    return render(request, "promotions/notices.html", context)
+    return render(request, "alerts/notices.html", context)
 
 
 @project_page()

@@ -10,7 +10,7 @@ from django.db.migrations.operations.base import Operation
 class Migration(migrations.Migration):
     """Scores of a subject by their names, and how far an experiment is counted."""
 
-    dependencies: ClassVar[list[tuple[str, str]]] = [("promotions", "0006_experiments")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("promotions", "0005_experiments")]
     operations: ClassVar[list[Operation]] = [
         migrations.RemoveField(model_name="exposure", name="score"),
         migrations.RemoveField(model_name="exposure", name="scored"),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.core.mail.backends.locmem import EmailBackend
 
+from apps.alerts.models import Notice
+from apps.alerts.services import notices
 from apps.core import clock
 from apps.projects.models import Project
-from apps.promotions.models import FollowUp, Notice, Promotion
-from apps.promotions.services import notices, reminding
+from apps.promotions.models import FollowUp, Promotion
+from apps.promotions.services import reminding
 from tests.conftest import Api, page_client
 from tests.factories import NOW
 from tests.promotions import making
@@ -53,7 +55,7 @@ def test_a_thing_is_told_once_to_those_it_is_meant_for(project: Project, django_
     assert hidden.status_code == 404
 
     client = page_client(reviewer)
-    at = f"/p/{project.slug}/notices"
+    at = f"/p/{project.slug}/alerts"
     client.get(at)
     with django_assert_max_num_queries(12):
         page = client.get(at).content.decode()
@@ -104,7 +106,7 @@ def test_mail_that_never_goes_is_given_up_and_shown(project: Project, settings: 
     notice = Notice.objects.get()
     assert notice.mail_due_at is None
     assert 8 <= notice.mail_tries <= 30
-    assert "ould not be mailed" in page_client(making.rita(project)).get(f"/p/{project.slug}/notices").content.decode()
+    assert "ould not be mailed" in page_client(making.rita(project)).get(f"/p/{project.slug}/alerts").content.decode()
 
 
 @pytest.mark.django_db

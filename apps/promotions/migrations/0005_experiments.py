@@ -92,7 +92,7 @@ DROP FUNCTION promotions_splitarm_guard();
 class Migration(migrations.Migration):
     """Triggers on arms and experiments, and whether a broken sample ratio ends one."""
 
-    dependencies: ClassVar[list[tuple[str, str]]] = [("promotions", "0005_watches")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("promotions", "0004_rollbacks")]
     operations: ClassVar[list[Operation]] = [
         migrations.AddField(
             model_name="experiment",

@@ -1,0 +1,1 @@
+"""Reads of alerts: one module for each kind of thing. The project comes first."""

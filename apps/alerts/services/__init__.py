@@ -1,0 +1,1 @@
+"""What can be done with notices and channels: one module for each group of verbs."""

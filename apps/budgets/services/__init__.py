@@ -1,0 +1,1 @@
+"""What can be done with budgets, alert rules, latency targets and projections: one module for each group of verbs."""
