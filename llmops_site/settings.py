@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {
     "give-samples-their-evals": {"task": "evals.fill_samples", "schedule": timedelta(seconds=15)},
     "delete-what-is-too-old": {"task": "telemetry.retain", "schedule": timedelta(hours=1)},
     "resume-erasures": {"task": "telemetry.resume_erasures", "schedule": timedelta(minutes=5)},
+    "go-on-with-reprices": {"task": "telemetry.resume_reprices", "schedule": timedelta(seconds=15)},
     "forget-orphans": {"task": "telemetry.forget_orphans", "schedule": timedelta(hours=1)},
     "close-lost-answers": {"task": "playground.close_lost", "schedule": timedelta(minutes=1)},
     "delete-old-playground-runs": {"task": "playground.purge", "schedule": timedelta(hours=1)},
@@ -394,6 +395,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "WorkStateEnum": ["waiting", "running", "finished"],
         "BumpEnum": ["patch", "minor", "major"],
         "ExampleStateEnum": ["draft", "approved", "rejected"],
         "OriginEnum": ["editor", "api", "git", "import", "playground", "sample"],

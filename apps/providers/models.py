@@ -93,6 +93,59 @@ class PriceBookVersion(models.Model):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="providers_pricebook_one_row")]
 
 
+class Reprice(models.Model):
+    """Costs of one model's past calls worked out anew: the work, and what is kept of it for good.
+
+    Calls that started from `starts_at` up to, not including, `ends_at`; those without a cost, and with
+    `includes_priced` the others too. The calls up to the cursor are done; sums are of the calls whose cost changed.
+    `leased_until` is set while somebody works on it.
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="reprices")
+    provider = models.TextField(blank=True)
+    model = models.TextField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    includes_priced = models.BooleanField(default=False)
+    requested_by = models.TextField()
+    requested_by_kind = models.TextField()
+    requested_at = models.DateTimeField(default=clock.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    cursor_at = models.DateTimeField(null=True)
+    cursor_trace = models.BinaryField(default=bytes)
+    cursor_span = models.BinaryField(default=bytes)
+    seen_calls = models.BigIntegerField(default=0)
+    changed_calls = models.BigIntegerField(default=0)
+    newly_priced_calls = models.BigIntegerField(default=0)
+    still_unpriced_calls = models.BigIntegerField(default=0)
+    before_usd = models.DecimalField(max_digits=46, decimal_places=24, default=0)
+    after_usd = models.DecimalField(max_digits=46, decimal_places=24, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "provider", "model"],
+                condition=Q(finished_at=None),
+                name="providers_reprice_open_once",
+            ),
+            models.CheckConstraint(condition=Q(ends_at__gte=F("starts_at")), name="providers_reprice_ends_after_start"),
+        ]
+        indexes = [models.Index(fields=["project", "-id"], name="providers_reprice_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.model}" if self.provider else self.model
+
+    @property
+    def status(self) -> str:
+        """`waiting`, `running` or `finished`."""
+        if self.finished_at is not None:
+            return "finished"
+        return "waiting" if self.started_at is None else "running"
+
+
 class Connection(models.Model):
     """How a project reaches a provider, with its sealed key. The key can be replaced and used, never read again.
 

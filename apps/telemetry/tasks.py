@@ -12,6 +12,7 @@ from apps.telemetry.services import (
     forgetting,
     intake_hours,
     partitions,
+    repricing,
     retention,
     review_rules,
     rollups,
@@ -93,6 +94,18 @@ def erase_user(*, erasure_id: int, **_newer: object) -> None:
 def resume_erasures(**_newer: object) -> None:
     """Go on with erasures that were cut off."""
     erasing.resume_erasures(now=clock.now())
+
+
+@shared_task(name="telemetry.reprice")
+def reprice(*, reprice_id: int, **_newer: object) -> None:
+    """Work costs of past calls out anew; the schedule goes on with what takes longer than a task may."""
+    repricing.run(reprice_id, now=clock.now())
+
+
+@shared_task(name="telemetry.resume_reprices")
+def resume_reprices(**_newer: object) -> None:
+    """Go on with reprices that were cut off."""
+    repricing.resume(now=clock.now())
 
 
 @shared_task(name="telemetry.queue_reviews")

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
 from apps.providers import pricing
 from apps.providers.selectors import price_book
-from apps.telemetry.settling import Facts
-from apps.telemetry.types import SpanRecord
 
 
-def freeze_cost(span: SpanRecord | Facts) -> None:
+class Priceable(Protocol):
+    """What the price of a span depends on, and where its cost goes."""
+
+    project_id: int
+    started_at: datetime
+    counted: bool
+    provider: str
+    request_model: str
+    response_model: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: Decimal | None
+    client_cost_usd: Decimal | None
+    price_id: int | None
+
+
+def usage_of(span: Priceable) -> pricing.Usage:
+    """The tokens of a span as prices are applied to them."""
+    return pricing.Usage(
+        input_tokens=span.input_tokens,
+        output_tokens=span.output_tokens,
+        cached_input_tokens=span.cached_input_tokens,
+        cache_write_tokens=span.cache_write_tokens,
+        reasoning_tokens=span.reasoning_tokens,
+    )
+
+
+def freeze_cost(span: Priceable) -> None:
     """Set `cost_usd` and `price_id` from the price that is in force at the span's start.
 
     A span that is not a counted call costs nothing and keeps None. Where no price is known, or not all tokens that the
@@ -18,13 +50,7 @@ def freeze_cost(span: SpanRecord | Facts) -> None:
     span.price_id = None
     if not span.counted:
         return
-    usage = pricing.Usage(
-        input_tokens=span.input_tokens,
-        output_tokens=span.output_tokens,
-        cached_input_tokens=span.cached_input_tokens,
-        cache_write_tokens=span.cache_write_tokens,
-        reasoning_tokens=span.reasoning_tokens,
-    )
+    usage = usage_of(span)
     for model in dict.fromkeys((span.response_model, span.request_model)):
         if not model:
             continue
