@@ -15,6 +15,8 @@ from apps.core.periods import CUSTOM, LONGEST, Period
 from apps.core.rest import validated, validated_query
 from apps.dashboards import cost_selectors
 from apps.dashboards.cost_serializers import (
+    AnomaliesOutput,
+    AnomaliesQuery,
     CostRangeQuery,
     RepriceAnswer,
     RepriceInput,
@@ -47,6 +49,21 @@ class UnpricedApi(ProjectApi):
         scope = read_range(validated_query(CostRangeQuery, request), now=clock.now())
         found = cost_selectors.read_unpriced(request.project.pk, scope)
         return Response(UnpricedPage({"items": found, "next": None}).data)
+
+
+class AnomaliesApi(ProjectApi):
+    """`GET /api/v1/costs/anomalies`"""
+
+    role: ClassVar[Role] = Role.VIEWER
+    scope: ClassVar[Scope] = Scope.READ
+
+    @extend_schema(parameters=[AnomaliesQuery], responses=AnomaliesOutput, operation_id="costs_anomalies_list")
+    def get(self, request: ApiRequest) -> Response:
+        """Days of the last two weeks whose spend is out of its usual range, and what drove each."""
+        now, zone = clock.now(), zone_named(request.project.timezone)
+        scope = read_range(validated_query(AnomaliesQuery, request), now=now)
+        found = cost_selectors.read_anomalies(request.project.pk, scope, zone=zone, now=now)
+        return Response(AnomaliesOutput({"items": found, "next": None}).data)
 
 
 class RepriceApi(ProjectApi):

@@ -24,6 +24,42 @@ class CostRangeQuery(serializers.Serializer[Any]):
     feature = serializers.CharField(required=False, allow_blank=True, max_length=128, help_text="all when left out")
 
 
+class DriverOutput(serializers.Serializer[Any]):
+    """What moved most in the day's direction, against the median of the same weekday in the four weeks before."""
+
+    dimension = serializers.CharField()
+    value = serializers.CharField()
+    change_usd = serializers.FloatField()
+    share = serializers.FloatField(help_text="of the whole change; above 1 when others moved the other way")
+    calls_ratio = serializers.FloatField(allow_null=True)
+    price_ratio = serializers.FloatField(allow_null=True, help_text="of the cost per call")
+
+
+class AnomalyOutput(serializers.Serializer[Any]):
+    """A day out of its usual range. Dollars are rounded sums."""
+
+    day = serializers.DateField(help_text="of the project's time zone")
+    cost_usd = serializers.FloatField()
+    low_usd = serializers.FloatField(source="usual.low")
+    expected_usd = serializers.FloatField(source="usual.middle")
+    high_usd = serializers.FloatField(source="usual.high")
+    drivers = DriverOutput(many=True)
+
+
+class AnomaliesOutput(serializers.Serializer[Any]):
+    """Unusual days among the last fourteen whole ones, the newest first."""
+
+    items = AnomalyOutput(many=True)
+    next = serializers.CharField(allow_null=True, help_text="always null: the answer is whole")
+
+
+class AnomaliesQuery(serializers.Serializer[Any]):
+    """Which calls."""
+
+    environment = serializers.CharField(required=False, allow_blank=True, max_length=64, help_text="all when left out")
+    feature = serializers.CharField(required=False, allow_blank=True, max_length=128, help_text="all when left out")
+
+
 class UnpricedModelOutput(serializers.Serializer[Unpriced]):
     """A model with calls that have no price."""
 

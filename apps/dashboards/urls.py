@@ -2,16 +2,19 @@
 
 from django.urls import path
 
-from apps.dashboards import api, cost_api, prompt_views, unpriced_views, views
+from apps.dashboards import api, cost_api, cost_views, prompt_views, unpriced_views, views
 
 urlpatterns = [
     path("p/<slug:project>/", views.overview_page, name="overview"),
     path("p/<slug:project>/first-call", views.first_call, name="first_call"),
     path("p/<slug:project>/costs", views.costs_page, name="costs"),
     path("p/<slug:project>/costs.csv", views.costs_csv, name="costs_csv"),
+    path("p/<slug:project>/costs/details", cost_views.costs_details, name="costs_details"),
+    path("p/<slug:project>/costs/users", cost_views.costs_users, name="costs_users"),
     path("p/<slug:project>/costs/unpriced", unpriced_views.unpriced_page, name="unpriced"),
     path("p/<slug:project>/costs/unpriced/price", unpriced_views.unpriced_price, name="unpriced_price"),
     path("api/v1/costs/unpriced", cost_api.UnpricedApi.as_view(), name="api_costs_unpriced"),
+    path("api/v1/costs/anomalies", cost_api.AnomaliesApi.as_view(), name="api_costs_anomalies"),
     path("api/v1/costs/reprice", cost_api.RepriceApi.as_view(), name="api_costs_reprice"),
     path("p/<slug:project>/latency", views.latency_page, name="latency"),
     path("p/<slug:project>/retrieval", views.retrieval_page, name="retrieval"),

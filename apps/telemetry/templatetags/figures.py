@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
+from apps.core import money
 from apps.core.formats import SPACE, milliseconds
 from apps.core.templatetags.ui import changed_query
 from apps.telemetry.addresses import not_said, write_value
@@ -90,6 +92,12 @@ def user_url(project: Any, user_id: str) -> str:
 def plain(value: float) -> str:
     """A number for an SVG attribute, whatever the language of the page."""
     return f"{value:g}"
+
+
+@register.filter
+def dollars(value: float) -> str:
+    """Dollars that are an estimate or a rounded sum, not an exact amount."""
+    return money.display(Decimal(str(value)))
 
 
 UNITS = ((3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
