@@ -20,7 +20,9 @@ SENT = (
     "trace_id", "span_id", "parent_span_id", "kind", "name", "started_at", "ended_at", "latency_ms", "status",
     "error_type", "error_message", "environment", "feature", "service", "user_id", "session_id", "provider",
     "request_model", "response_model", "ttft_ms", "finish_reason", "streamed", "input_tokens", "output_tokens",
-    "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd", "prompt_name", "prompt_version",
+    "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "service_tier",
+    "cost_usd",
+    "prompt_name", "prompt_version",
     "input", "output", "tool_name", "documents", "agent_name", "response_id", "call_id", "scope", "attempts", "tags",
     "attributes",
 )  # fmt: skip

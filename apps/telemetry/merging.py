@@ -25,6 +25,7 @@ GREATEST = (
     "output_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
+    "cache_write_1h_tokens",
     "reasoning_tokens",
     "client_cost_usd",
     "parent_span_id",
@@ -52,6 +53,7 @@ FULLEST = (
     "response_id",
     "call_id",
     "scope",
+    "service_tier",
 )
 
 
@@ -145,7 +147,9 @@ def usage_of(span: SpanRecord) -> tuple[Any, ...]:
         span.output_tokens,
         span.cached_input_tokens,
         span.cache_write_tokens,
+        span.cache_write_1h_tokens,
         span.reasoning_tokens,
+        span.service_tier,
         span.client_cost_usd,
     )
 

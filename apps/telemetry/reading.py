@@ -59,7 +59,9 @@ class Reading(msgspec.Struct):
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    service_tier: str | None = None
     cost_usd: Decimal | None = None
     prompt_name: str | None = None
     prompt_version: str | None = None

@@ -81,7 +81,9 @@ class Facts(msgspec.Struct, gc=False):
     output_tokens: int | None
     cached_input_tokens: int | None
     cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
     reasoning_tokens: int | None
+    service_tier: str
     cost_usd: Decimal | None
     client_cost_usd: Decimal | None
     price_id: int | None

@@ -18,11 +18,11 @@ TIMES = ("started_at", "ended_at")
 TEXTS = (
     "kind", "name", "status", "error_type", "error_message", "environment", "feature", "service", "user_id",
     "session_id", "provider", "request_model", "response_model", "finish_reason", "prompt_name", "prompt_version",
-    "tool_name", "agent_name", "source", "response_id", "scope",
+    "tool_name", "agent_name", "source", "response_id", "scope", "service_tier",
 )  # fmt: skip
 NUMBERS = (
     "latency_ms", "ttft_ms", "streamed", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
-    "reasoning_tokens",
+    "cache_write_1h_tokens", "reasoning_tokens",
 )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class SpanRecord(msgspec.Struct, gc=False):
 
     `started_at` is the client's start, except for a span whose clock cannot be right: that one is kept under the time
     it was received, with the client's own start in `client_started_at` in every case.
-    Tokens: `input_tokens` includes cached ones, `output_tokens` includes reasoning ones. Lengths are milliseconds.
+    Tokens: `input_tokens` includes cached ones, `output_tokens` reasoning ones, `cache_write_tokens` those that
+    are kept for an hour. Lengths are ms. `service_tier` is what the provider answered, such as batch.
     `response_id` is the provider's id of its answer, `call_id` the sending client's own id of the call, `scope` the
     instrumentation that made the span: together they tell two reports of one call by different clients.
     `attempts` is how often the provider was asked within the span: more than once where a client tried again.
@@ -83,7 +84,9 @@ class SpanRecord(msgspec.Struct, gc=False):
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    service_tier: str = ""
     cost_usd: Decimal | None = None
     client_cost_usd: Decimal | None = None
     price_id: int | None = None

@@ -66,6 +66,7 @@ TEXT_LIMITS = {
     "response_id": 256,
     "call_id": 256,
     "scope": 128,
+    "service_tier": 64,
 }
 """The longest each text may be, in characters; a longer one is cut and the span flagged `truncated`. The dimensions of
 the cost records together must fit into one index entry of PostgreSQL."""
@@ -130,7 +131,9 @@ class NativeSpan(msgspec.Struct, forbid_unknown_fields=True):
     output_tokens: Count | None = None
     cached_input_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    cache_write_1h_tokens: Count | None = None
     reasoning_tokens: Count | None = None
+    service_tier: str | None = None
     cost_usd: Decimal | None = None
     prompt_name: str | None = None
     prompt_version: str | None = None
@@ -451,6 +454,7 @@ def _clean(
         output_tokens=span.output_tokens,
         cached_input_tokens=span.cached_input_tokens,
         cache_write_tokens=span.cache_write_tokens,
+        cache_write_1h_tokens=span.cache_write_1h_tokens,
         reasoning_tokens=span.reasoning_tokens,
         client_cost_usd=_money(span.cost_usd),
         attempts=span.attempts or 1,

@@ -22,7 +22,15 @@ CONTENT = frozenset({"input", "output", "documents", "system"})
 """Fields that are said twice by many clients; only the best source is kept."""
 
 RETRIEVALS = frozenset({"retriever", "reranker"})
-USAGE = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd")
+USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+)
 OWN = frozenset(Reading.__struct_fields__)
 
 Rule = tuple[int, int, str, Any, bool]

@@ -7,12 +7,14 @@ object means is told by its names and, where they are the same, by its total.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.telemetry.dialects import converting as to
 
 INPUT = ("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count", "promptTokenCount")
 OUTPUT = ("completion_tokens", "output_tokens", "completionTokens", "outputTokens")
+TOOL_USE = ("tool_use_prompt_token_count", "toolUsePromptTokenCount")
+LIFETIMES = ("cache_creation", "cache_creation_token_details")
 CANDIDATES = ("candidates_token_count", "candidatesTokenCount")
 TOTAL = ("total_tokens", "totalTokens", "total_token_count", "totalTokenCount", "total")
 INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details", "inputTokenDetails")
@@ -64,6 +66,9 @@ def fields(value: Any) -> dict[str, Any]:
     read = _first(usage, READ, INPUT_DETAILS)
     written = _first(usage, WRITTEN, INPUT_DETAILS)
     reasoning = _first(usage, REASONING, OUTPUT_DETAILS)
+    of_lifetimes = _of_lifetimes(usage)
+    if written is None and of_lifetimes is not None:
+        written = of_lifetimes.all
     if "input" in usage or "output" in usage:
         tokens_in, tokens_out = _buckets(usage)
     else:
@@ -75,9 +80,44 @@ def fields(value: Any) -> dict[str, Any]:
         "output_tokens": tokens_out,
         "cached_input_tokens": read,
         "cache_write_tokens": written,
+        "cache_write_1h_tokens": of_lifetimes.hour if of_lifetimes and of_lifetimes.hour else None,
         "reasoning_tokens": reasoning,
+        "service_tier": _tier(usage),
     }
-    return {name: count for name, count in found.items() if count is not None}
+    return {name: said for name, said in found.items() if said is not None}
+
+
+class _Written(NamedTuple):
+    """Tokens written to a cache: of any lifetime, and of an hour."""
+
+    all: int
+    hour: int
+
+
+def _of_lifetimes(usage: Mapping[str, Any]) -> _Written | None:
+    """What was written for how long, as Anthropic, LiteLLM and Bedrock's Converse say it; None where none does."""
+    inner = [to.mapping(usage.get(name)) or {} for name in INPUT_DETAILS]
+    for given in (usage, *inner):
+        for name in LIFETIMES:
+            told = to.mapping(given.get(name)) or {}
+            short, hour = (to.count(told.get(f"ephemeral_{length}_input_tokens")) for length in ("5m", "1h"))
+            if short is not None or hour is not None:
+                return _Written((short or 0) + (hour or 0), hour or 0)
+    several = usage.get("cacheDetails")
+    if not isinstance(several, list):
+        return None
+    parts = [(one.get("ttl"), to.count(one.get("inputTokens")) or 0) for one in several if isinstance(one, Mapping)]
+    return _Written(sum(count for _, count in parts), sum(count for ttl, count in parts if ttl == "1h"))
+
+
+def _tier(usage: Mapping[str, Any]) -> str | None:
+    """The service tier; Vertex AI calls it `trafficType`, such as ON_DEMAND_PRIORITY."""
+    said = to.text(usage.get("service_tier")) or to.text(usage.get("serviceTier"))
+    if said:
+        return said
+    traffic = to.text(usage.get("trafficType")) or to.text(usage.get("traffic_type")) or ""
+    _, on_demand, tier = traffic.upper().partition("ON_DEMAND_")
+    return tier.lower() if on_demand and tier else None
 
 
 def _first(usage: Mapping[str, Any], names: tuple[str, ...], details: tuple[str, ...] = ()) -> int | None:
@@ -96,6 +136,8 @@ def _named(usage: Mapping[str, Any], read: int | None, written: int | None) -> t
     candidates = _first(usage, CANDIDATES)
     if tokens_out is None and candidates is not None:
         tokens_out = candidates + (_first(usage, REASONING) or 0)  # Gemini counts thoughts apart
+        if tokens_in is not None:
+            tokens_in += _first(usage, TOOL_USE) or 0  # and what its tools brought, which it bills as input
     cache = (read or 0) + (written or 0)
     if tokens_in is not None and cache:
         beside = not any(name in usage for name in INPUT_DETAILS) and not any(

@@ -171,7 +171,7 @@ def _raw(text: str) -> Any:
 
 COUNTS = (
     "latency_ms", "ttft_ms", "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens",
-    "reasoning_tokens", "attempts",
+    "cache_write_1h_tokens", "reasoning_tokens", "attempts",
 )  # fmt: skip
 FLAGS = ("streamed", "counted", "input_is_json", "output_is_json")
 TIMES = ("started_at", "ended_at", "client_started_at", "received_at")

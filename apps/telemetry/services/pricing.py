@@ -23,7 +23,9 @@ class Priceable(Protocol):
     output_tokens: int | None
     cached_input_tokens: int | None
     cache_write_tokens: int | None
+    cache_write_1h_tokens: int | None
     reasoning_tokens: int | None
+    service_tier: str
     cost_usd: Decimal | None
     client_cost_usd: Decimal | None
     price_id: int | None
@@ -36,6 +38,7 @@ def usage_of(span: Priceable) -> pricing.Usage:
         output_tokens=span.output_tokens,
         cached_input_tokens=span.cached_input_tokens,
         cache_write_tokens=span.cache_write_tokens,
+        cache_write_1h_tokens=span.cache_write_1h_tokens,
         reasoning_tokens=span.reasoning_tokens,
     )
 
@@ -57,7 +60,7 @@ def freeze_cost(span: Priceable) -> None:
         priced = price_book.price_for(span.project_id, span.provider or None, model, span.started_at)
         if priced is None:
             continue
-        cost = pricing.cost_of(usage, priced.rates)
+        cost = pricing.cost_of(usage, priced.rates, service_tier=span.service_tier)
         if cost is not None:
             span.cost_usd, span.price_id = cost.usd, priced.price_id
             return

@@ -127,7 +127,7 @@ def _outcome(call: Call, rates: PriceRates | None = None) -> Outcome:
     """The call's cost now, and by the price book, before which the rates go."""
     after = msgspec.structs.replace(call)
     freeze_cost(after)
-    cost = pricing.cost_of(usage_of(call), rates.at(call.started_at)) if rates else None
+    cost = pricing.cost_of(usage_of(call), rates.at(call.started_at), service_tier=call.service_tier) if rates else None
     if cost is not None:
         after.cost_usd = cost.usd
     return Outcome(after, call.cost_usd, after.cost_usd)

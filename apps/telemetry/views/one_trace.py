@@ -216,7 +216,7 @@ FACTS = (
     "provider", "request_model", "response_model", "prompt_name", "prompt_version", "finish_reason", "streamed",
     "tool_name", "agent_name", "source", "tags", "scope", "response_id", "call_id", "counted", "span_id",
     "parent_span_id", "client_started_at", "received_at", "attempts", "input_tokens",
-    "cached_input_tokens", "cache_write_tokens",
+    "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens", "service_tier",
     "output_tokens", "reasoning_tokens", "latency_ms", "ttft_ms", "cost_usd", "client_cost_usd", "flags",
 )  # fmt: skip
 """The fields of a span that the attributes tab lists before the attributes themselves, if they were said."""
