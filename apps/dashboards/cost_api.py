@@ -13,7 +13,7 @@ from apps.core.clock import zone_named
 from apps.core.errors import Invalid
 from apps.core.periods import CUSTOM, LONGEST, Period
 from apps.core.rest import validated, validated_query
-from apps.dashboards import cost_selectors
+from apps.dashboards import cost_selectors, optimise_words
 from apps.dashboards.cost_serializers import (
     AnomaliesOutput,
     AnomaliesQuery,
@@ -22,9 +22,12 @@ from apps.dashboards.cost_serializers import (
     RepriceInput,
     RepriceOutput,
     RepricesOutput,
+    SuggestionsOutput,
     UnpricedPage,
     told_preview,
 )
+from apps.dashboards.optimise_selectors import read_suggestions
+from apps.dashboards.optimising import Kind
 from apps.dashboards.scope import Scope as PageScope
 from apps.projects.access import ApiRequest, ProjectApi
 from apps.projects.types import Role, Scope
@@ -64,6 +67,20 @@ class AnomaliesApi(ProjectApi):
         scope = read_range(validated_query(AnomaliesQuery, request), now=now)
         found = cost_selectors.read_anomalies(request.project.pk, scope, zone=zone, now=now)
         return Response(AnomaliesOutput({"items": found, "next": None}).data)
+
+
+class SuggestionsApi(ProjectApi):
+    """`GET /api/v1/costs/suggestions`"""
+
+    role: ClassVar[Role] = Role.VIEWER
+    scope: ClassVar[Scope] = Scope.READ
+
+    @extend_schema(responses=SuggestionsOutput, operation_id="costs_suggestions_list")
+    def get(self, request: ApiRequest) -> Response:
+        """Where money could be saved, each with the numbers it rests on; and why the other kinds say nothing."""
+        found = read_suggestions(request.project, now=clock.now())
+        silences = {kind.value: optimise_words.silence(kind, found) for kind in Kind if not found.has(kind)}
+        return Response(SuggestionsOutput({"items": found.suggestions, "not_found": silences, "next": None}).data)
 
 
 class RepriceApi(ProjectApi):

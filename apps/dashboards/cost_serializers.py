@@ -8,6 +8,8 @@ from rest_framework import serializers
 
 from apps.core import money
 from apps.core.rest import StrictSerializer
+from apps.dashboards import optimise_words as words
+from apps.dashboards.optimising import Kind, Suggestion
 from apps.providers.models import Reprice
 from apps.telemetry.repricing import Preview, Sums
 from apps.telemetry.unpriced import Unpriced
@@ -50,6 +52,39 @@ class AnomaliesOutput(serializers.Serializer[Any]):
     """Unusual days among the last fourteen whole ones, the newest first."""
 
     items = AnomalyOutput(many=True)
+    next = serializers.CharField(allow_null=True, help_text="always null: the answer is whole")
+
+
+class SuggestionOutput(serializers.Serializer[Any]):
+    """Something to change. `facts` are the numbers that the saving comes from."""
+
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    subject = serializers.CharField(help_text="a feature, or a prompt version; empty: calls without a feature")
+    saving_usd = serializers.SerializerMethodField(help_text="an estimate for 30 days")
+    advice = serializers.SerializerMethodField()
+    method = serializers.SerializerMethodField(help_text="how the saving was worked out")
+    facts = serializers.DictField()
+
+    def get_saving_usd(self, item: Suggestion) -> str | None:
+        """Dollars, every digit."""
+        return money.as_json(item.saving_usd)
+
+    def get_advice(self, item: Suggestion) -> str:
+        """In a sentence."""
+        return words.advice(item)
+
+    def get_method(self, item: Suggestion) -> str:
+        """In a sentence."""
+        return words.method(item)
+
+
+class SuggestionsOutput(serializers.Serializer[Any]):
+    """What could be changed, what saves most first."""
+
+    items = SuggestionOutput(many=True)
+    not_found = serializers.DictField(
+        child=serializers.CharField(), help_text="for each kind without a suggestion, why there is none"
+    )
     next = serializers.CharField(allow_null=True, help_text="always null: the answer is whole")
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards import api, cost_api, cost_views, prompt_views, unpriced_views, views
+from apps.dashboards import api, cost_api, cost_views, optimise_views, prompt_views, unpriced_views, views
 
 urlpatterns = [
     path("p/<slug:project>/", views.overview_page, name="overview"),
@@ -15,6 +15,8 @@ urlpatterns = [
     path("p/<slug:project>/costs/unpriced/price", unpriced_views.unpriced_price, name="unpriced_price"),
     path("api/v1/costs/unpriced", cost_api.UnpricedApi.as_view(), name="api_costs_unpriced"),
     path("api/v1/costs/anomalies", cost_api.AnomaliesApi.as_view(), name="api_costs_anomalies"),
+    path("p/<slug:project>/costs/optimise", optimise_views.optimise_page, name="optimise"),
+    path("api/v1/costs/suggestions", cost_api.SuggestionsApi.as_view(), name="api_costs_suggestions"),
     path("api/v1/costs/reprice", cost_api.RepriceApi.as_view(), name="api_costs_reprice"),
     path("p/<slug:project>/latency", views.latency_page, name="latency"),
     path("p/<slug:project>/retrieval", views.retrieval_page, name="retrieval"),
