@@ -79,7 +79,7 @@ def model_names(tables: CostTables) -> list[str]:
     """The models of the page's calls, for the filter."""
     if tables.all_models is not None:
         return sorted(row.group[0] for row in tables.all_models.groups)
-    return sorted({row.group[1] for row in tables.priced.groups})
+    return sorted({row.group[0] for row in tables.priced.groups})
 
 
 EXPORT_COLUMNS = (

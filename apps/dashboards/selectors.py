@@ -98,9 +98,14 @@ def read_costs(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) 
     requests = [
         FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone, has_lengths=False),
         FigureRequest(earlier.start, earlier.end, (by,), filters=filters, has_lengths=False),
-        # Days of UTC, so that long ranges come from day records.
+        # Days of UTC, and models alone, so that long ranges come from few records; six hours are shown as their day.
         FigureRequest(
-            period.start, period.end, (Dimension.PROVIDER, Dimension.MODEL), scope.interval, filters, has_lengths=False
+            period.start,
+            period.end,
+            (Dimension.MODEL,),
+            Interval.DAY if scope.interval is Interval.SIX_HOURS else scope.interval,
+            filters,
+            has_lengths=False,
         ),
     ]
     if scope.model is not None:

@@ -235,7 +235,6 @@ def costs_page(request: ProjectRequest, project: Project) -> HttpResponse:
             (each, words.seen(each.first_at, scope.interval, now), words.seen(each.last_at, scope.interval, now))
             for each in page.unpriced
         ],
-        "prices_url": _url_if_any("settings_prices", project=project.slug),
     }
     return render(request, "dashboards/costs.html", context)
 

@@ -250,14 +250,21 @@ class FigureTable:
     @cached_property
     def total(self) -> FigureRow:
         """Everything added up; zeros, and None for what is then unknown, when there were no calls."""
-        folded = self._fold(lambda cell: _Cell(None, ()))
+        folded = self._by_group._fold(lambda cell: _Cell(None, ()))
         return folded._rows()[0] if folded.cells else self._nothing(None)
 
     @cached_property
     def groups(self) -> tuple[FigureRow, ...]:
         """One row for each group over the whole range: the dearest first, then by number of calls."""
-        rows = self._fold(lambda cell: _Cell(None, cell.group))._rows()
+        rows = self._by_group._rows()
         return tuple(sorted(rows, key=lambda row: (-(row.cost_usd or 0), -row.calls, row.group)))
+
+    @cached_property
+    def _by_group(self) -> FigureTable:
+        """The whole range of each group; totals are added up from it, which is less than the cells."""
+        if self.request.interval is Interval.NONE:
+            return self
+        return self._fold(lambda cell: _Cell(None, cell.group))
 
     @cached_property
     def series(self) -> tuple[FigureRow, ...]:

@@ -27,7 +27,8 @@ class Unpriced:
 
 
 def unpriced_models(table: FigureTable) -> list[Unpriced]:
-    """The models with unpriced calls, by number of these; the table is by provider and model and cut into intervals."""
+    """The models with unpriced calls, by number of these; the table is by model, or by provider and
+    model, and cut into intervals."""
     seen: dict[tuple[str, ...], list[FigureRow]] = {}
     for row in table.rows:
         if row.unpriced_calls:
@@ -38,10 +39,10 @@ def unpriced_models(table: FigureTable) -> list[Unpriced]:
 
 
 def _unpriced(total: FigureRow, rows: Sequence[FigureRow]) -> Unpriced:
-    provider, model = total.group
+    *provider, model = total.group
     times = [row.at for row in rows if row.at is not None]
     return Unpriced(
-        provider=provider,
+        provider="".join(provider),
         model=model,
         unpriced_calls=total.unpriced_calls,
         calls=total.calls,
