@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from rest_framework import serializers
@@ -152,18 +153,16 @@ class SumsOutput(serializers.Serializer[Any]):
     after_usd = serializers.SerializerMethodField()
 
     def get_before_usd(self, sums: Sums | Reprice) -> str | None:
-        """Dollars, every digit."""
-        return money.as_json(sums.before_usd)
+        """Dollars, every digit; null when none of the calls had a known cost."""
+        return money.as_json(None if _sums(sums).is_unknown_before else sums.before_usd)
 
     def get_after_usd(self, sums: Sums | Reprice) -> str | None:
-        """Dollars, every digit."""
-        return money.as_json(sums.after_usd)
+        """Dollars, every digit; null when none of the calls has one."""
+        return money.as_json(None if _sums(sums).is_unknown_after else sums.after_usd)
 
 
-class DaySumsOutput(SumsOutput):
-    """The sums of one day of the project's time zone."""
-
-    day = serializers.DateField()
+def _sums(held: Sums | Reprice) -> Sums:
+    return held if isinstance(held, Sums) else Sums(*(getattr(held, field.name) for field in fields(Sums)))
 
 
 class PreviewOutput(SumsOutput):

@@ -91,6 +91,16 @@ class Sums:
     before_usd: Decimal = Decimal(0)
     after_usd: Decimal = Decimal(0)
 
+    @property
+    def is_unknown_before(self) -> bool:
+        """True when none of the calls had a cost, which is not a cost of 0."""
+        return not self.before_usd and self.seen_calls == self.newly_priced_calls + self.still_unpriced_calls
+
+    @property
+    def is_unknown_after(self) -> bool:
+        """True when none of the calls gets one."""
+        return not self.after_usd and self.seen_calls == self.still_unpriced_calls
+
     def add(self, outcome: Outcome) -> None:
         """Count one more call."""
         self.seen_calls += 1

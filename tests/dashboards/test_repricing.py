@@ -74,7 +74,7 @@ def test_previews_without_changing_anything(api: Api, project: Project) -> None:
     assert answer["reprice"] is None
     shown = answer["preview"]
     assert (shown["seen_calls"], shown["changed_calls"], shown["newly_priced_calls"]) == (7, 7, 7)
-    assert (Decimal(shown["before_usd"]), Decimal(shown["after_usd"])) == (0, 7 * EACH)
+    assert (shown["before_usd"], Decimal(shown["after_usd"])) == (None, 7 * EACH)
     assert [(day["seen_calls"], Decimal(day["after_usd"])) for day in shown["days"]] == [(3, 3 * EACH), (4, 4 * EACH)]
     assert shown["is_whole"]
     assert records(project) == before
@@ -95,7 +95,7 @@ def test_works_costs_out_exactly_and_keeps_who_when_and_both_sums(api: Api, proj
     (told,) = api.get(f"/api/v1/costs/reprice?project={project.slug}").json()["items"]
     assert (told["status"], told["requested_by"]) == ("finished", "alice@example.com")
     assert (told["seen_calls"], told["changed_calls"], told["still_unpriced_calls"]) == (7, 7, 0)
-    assert (Decimal(told["before_usd"]), Decimal(told["after_usd"])) == (0, 7 * EACH)
+    assert (told["before_usd"], Decimal(told["after_usd"])) == (None, 7 * EACH)
     actions = AuditEntry.objects.filter(project_id=project.pk).order_by("number").values_list("action", flat=True)
     assert list(actions)[-3:] == ["providers.price_added", "telemetry.reprice_requested", "telemetry.repriced"]
 
