@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
+from html import escape
 from typing import Any, NamedTuple
 
 from django import template
@@ -99,6 +100,16 @@ def budget(share: float | Decimal, ahead: float | Decimal | None = None) -> dict
 def chart(drawing: Chart) -> dict[str, Any]:
     """A chart in its frame, with legend, table and a box that has its height before the figure comes."""
     return {"chart": drawing}
+
+
+@register.simple_tag
+def chart_rows(drawing: Chart) -> SafeString:
+    """The rows of a chart's table, written at once: a template takes many times as long for a thousand cells."""
+    lines = []
+    for row in drawing.rows:
+        cells = "".join([f'<td class="num">{escape(cell)}</td>' for cell in row.cells])
+        lines.append(f'<tr><th scope="row" class="nw">{escape(row.head)}</th>{cells}</tr>')
+    return SafeString("\n".join(lines))
 
 
 @register.inclusion_tag("components/chart_scripts.html")
