@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from celery import shared_task
+
+from apps.budgets.services import latency_watching, projections
+from apps.core import clock
+
 # Each part of the app adds its own below its heading.
 
 # --- Spend budgets
@@ -10,4 +15,17 @@ from __future__ import annotations
 
 # --- Latency targets
 
+
+@shared_task(name="budgets.watch_latency")
+def watch_latency(**_newer: object) -> None:
+    """Look at the budgets of latency targets."""
+    latency_watching.look(now=clock.now())
+
+
 # --- Projections
+
+
+@shared_task(name="budgets.tell_projection_drift")
+def tell_projection_drift(**_newer: object) -> None:
+    """Tell of approved projections whose interval actual spend has left."""
+    projections.tell_drift(now=clock.now())

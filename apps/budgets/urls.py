@@ -1,11 +1,50 @@
 """Routes of budgets: spend budgets, alert rules, latency targets and projections."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+
+from apps.budgets.api import latency as latency_api
+from apps.budgets.api import projections as projection_api
+from apps.budgets.views import projections as projection_pages
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
     # --- Spend budgets
     # --- Alert rules
     # --- Latency targets
+    path("api/v1/latency-targets", latency_api.LatencyTargetsApi.as_view(), name="api_latency_targets"),
+    path("api/v1/latency-targets/<uuid:uuid>", latency_api.LatencyTargetApi.as_view(), name="api_latency_target"),
+    path("api/v1/latency-evidence", latency_api.LatencyEvidencesApi.as_view(), name="api_latency_evidence"),
     # --- Projections
+    path("p/<slug:project>/costs/projections", projection_pages.projections_page, name="projections"),
+    path("p/<slug:project>/costs/projections/new", projection_pages.projection_new, name="projection_new"),
+    path("p/<slug:project>/costs/projections/result", projection_pages.projection_result, name="projection_result"),
+    path("p/<slug:project>/costs/projections/<uuid:uuid>", projection_pages.projection_page, name="projection"),
+    path(
+        "p/<slug:project>/costs/projections/<uuid:uuid>/decide",
+        projection_pages.projection_decide,
+        name="projection_decide",
+    ),
+    path(
+        "p/<slug:project>/costs/projections/<uuid:uuid>/what-if",
+        projection_pages.projection_what_if,
+        name="projection_what_if",
+    ),
+    path("api/v1/projections", projection_api.ProjectionsApi.as_view(), name="api_projections"),
+    path("api/v1/projections/<uuid:uuid>", projection_api.ProjectionApi.as_view(), name="api_projection"),
+    path("api/v1/projections/<uuid:uuid>/ask", projection_api.ProjectionAskApi.as_view(), name="api_projection_ask"),
+    path(
+        "api/v1/projections/<uuid:uuid>/approve",
+        projection_api.ProjectionApproveApi.as_view(),
+        name="api_projection_approve",
+    ),
+    path(
+        "api/v1/projections/<uuid:uuid>/reject",
+        projection_api.ProjectionRejectApi.as_view(),
+        name="api_projection_reject",
+    ),
+    path(
+        "api/v1/projections/<uuid:uuid>/what-if",
+        projection_api.ProjectionWhatIfApi.as_view(),
+        name="api_projection_what_if",
+    ),
 ]
