@@ -154,6 +154,13 @@ class LogHistogram:
         np.add.at(sums, self.keys // BUCKETS, self.counts)
         return sums
 
+    def above(self, limit_ms: int) -> Integers:
+        """How many values of each histogram lie above the limit, which is taken as `highest_like(limit_ms)`."""
+        slow = self.keys % BUCKETS > int(bucket_of([limit_ms])[0])
+        sums = np.zeros(self.size, dtype=np.int64)
+        np.add.at(sums, self.keys[slow] // BUCKETS, self.counts[slow])
+        return sums
+
     def quantiles(self, qs: Sequence[float]) -> list[list[int | None]]:
         """For each histogram the quantiles (0 to 1) in whole milliseconds; None for each when it is empty.
 
@@ -191,6 +198,12 @@ def _share(q: float) -> Fraction:
     if not 0 <= share <= 1:
         raise HistogramError("a quantile lies between 0 and 1")
     return share
+
+
+def highest_like(limit_ms: int) -> int:
+    """The largest value in the limit's bucket: the limit itself below 199 ms, and at most 1.01 % more above."""
+    bucket = int(bucket_of([limit_ms])[0])
+    return MAX_MS if bucket >= BUCKETS - 1 else int(_LOWS[bucket]) - 1
 
 
 def pack(values: ArrayLike) -> bytes:

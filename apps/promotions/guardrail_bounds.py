@@ -3,20 +3,15 @@
 Sources: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934); R. G. Newcombe, "Interval estimation for the difference
 between independent proportions", Statistics in Medicine 17 (1998); G. Y. Zou and A. Donner, "Construction of confidence
 limits about effect measures", Statistics in Medicine 27 (2008); E. C. Fieller, "Some problems in interval estimation",
-JRSS B 16 (1954); B. L. Welch, Biometrika 34 (1947); order statistics as in H. A. David and H. N. Nagaraja, "Order
-Statistics" (3rd edition, 2003), section 7.1.
+JRSS B 16 (1954); B. L. Welch, Biometrika 34 (1947). Bounds of quantiles are in `apps.core.order_statistics`.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-Bounds = tuple[float | None, float | None]
-"""A lower and an upper bound; None where the figures set none."""
+from apps.core.order_statistics import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +21,6 @@ class Spread:
     count: int = 0
     mean: float = 0.0
     variance: float = 0.0
-
-
-Histogram = Sequence[tuple[float, int]]
-"""Values in order, each with how often it was seen."""
 
 
 def spent_at(look: int, alpha: float) -> float:
@@ -61,49 +52,6 @@ def share_rise(before: tuple[int, int], after: tuple[int, int], alpha: float) ->
     low = now - was - math.hypot(now - low_after, high_before - was)
     high = now - was + math.hypot(high_after - now, was - low_before)
     return max(-1.0, low), min(1.0, high)
-
-
-@lru_cache(maxsize=1024)
-def places_of(count: int, share: float, alpha: float) -> tuple[int | None, int | None]:
-    """Which of `count` values in order (from 1 on) bound the quantile from below and from above; None for none.
-
-    That fewer than r values lie at or below it is binomial, whatever the values are distributed like.
-    """
-    from scipy.special import bdtr, bdtrc
-
-    low = bisect_left(range(count + 1), alpha, key=lambda k: float(bdtr(k, count, share)))
-    high = bisect_left(range(count), True, key=lambda k: float(bdtrc(k, count, share)) <= alpha)
-    return low or None, high + 1 if high < count else None
-
-
-def quantile_bounds(values: Histogram, share: float, alpha: float) -> Bounds:
-    """Bounds of a quantile by order statistics. The upper one needs `calls_for` values."""
-    low, high = places_of(sum(count for _, count in values), share, alpha)
-    return (
-        None if low is None else value_at(values, low),
-        None if high is None else value_at(values, high),
-    )
-
-
-def calls_for(share: float, alpha: float) -> int:
-    """How many values it takes until the largest bounds the quantile from above."""
-    return math.ceil(math.log(alpha) / math.log(share))
-
-
-def quantile(values: Histogram, share: float) -> float | None:
-    """The quantile by nearest rank; None of nothing."""
-    total = sum(count for _, count in values)
-    return value_at(values, max(1, math.ceil(share * total - 1e-9))) if total else None
-
-
-def value_at(values: Histogram, place: int) -> float:
-    """The value at this place in order, from 1 on."""
-    seen = 0
-    for value, count in values:
-        seen += count
-        if seen >= place:
-            return value
-    raise IndexError(place)
 
 
 def mean_change(before: Spread, after: Spread, alpha: float) -> tuple[float, float]:

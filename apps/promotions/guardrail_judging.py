@@ -19,16 +19,13 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from apps.core.order_statistics import Bounds, calls_for, quantile, quantile_bounds
 from apps.promotions import guardrail_words as words
 from apps.promotions.guardrail_bounds import (
-    Bounds,
     Spread,
-    calls_for,
     mean_bounds,
     mean_change,
     mean_ratio,
-    quantile,
-    quantile_bounds,
     share_bounds,
     share_rise,
     spent_at,
