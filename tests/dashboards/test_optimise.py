@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +13,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
+from apps.dashboards.optimising import Chunks, Sampled, unused_chunks
 from apps.projects.models import Project
 from apps.projects.types import Actor
+from apps.providers.rates import TokenPrices
 from apps.providers.services import add_own_price
 from tests.conftest import Api
 from tests.dashboards.conftest import NOW, Send, calls
@@ -149,3 +152,15 @@ def test_suggests_to_stop_paying_for_failures_and_to_shorten(
     assert Decimal(found["failed_calls"]["saving_usd"]).quantize(Decimal("1e-9")) == Decimal("1")
     assert Decimal(found["overlong_prompts"]["saving_usd"]) == Decimal("0.8")
     assert found["failed_calls"]["facts"]["failed"] == 10
+
+
+def test_prices_chunks_that_go_unused_by_hand() -> None:
+    call = Sampled("answers", "acme", "large", "", NOW, False, 900, 0, Decimal("0.01"), "", "", 0)
+    prices = {("acme", "large"): TokenPrices(input=Decimal(10))}
+    found = Chunks("answers", retrievals=40, chunks=200, unused=150.0, chars_per_chunk=800.0, sampled=40)
+    (suggestion,) = unused_chunks([found], [call], prices)
+    # 150 chunks of 200 tokens at 10 dollars a million.
+    assert suggestion.saving_usd == Decimal("0.3")
+    assert unused_chunks([replace(found, retrievals=29)], [call], prices) == []
+    assert unused_chunks([replace(found, unused=90.0)], [call], prices) == []
+    assert unused_chunks([found], [call], {}) == []

@@ -170,6 +170,15 @@ def test_lets_only_admins_price(project: Project, bob: User, read_key: str, othe
     assert Api(other_key).get(f"/api/v1/costs/unpriced?project={project.slug}").status_code in {403, 404}
 
 
+def test_offers_listed_models_with_names_alike(alice_client: Client, project: Project) -> None:
+    for name, rates in (("atlas-5-mini", {"input": "0.25", "output": "2"}), ("other-9", {"input": "7"})):
+        Price.objects.create(source="litellm", provider="acme", model=name, starts_on="2026-01-01", rates=rates)
+    where = f"/p/{project.slug}/costs/unpriced/price?model=atlas-5-mini-2026&provider=acme"
+    page = Page(alice_client.get(where))
+    assert list(page.table("table-similar")) == ["atlas-5-mini"]
+    assert 'value="0.25"' in Page(alice_client.get(page.link("Take over atlas-5-mini"))).source
+
+
 @pytest.mark.usefixtures("unpriced")
 def test_sets_a_price_by_the_page_alone(alice_client: Client, project: Project) -> None:
     with CaptureQueriesContext(connection) as asked:
