@@ -27,6 +27,7 @@ from apps.dashboards.scope import Scope
 from apps.providers.rates import STANDARD, TokenPrices
 from apps.providers.selectors import price_book
 from apps.telemetry.figures import Dimension, FigureRequest, FigureTable, Interval
+from apps.telemetry.scoring import TASK_COMPLETION
 from apps.telemetry.selectors.fact_cells import FactScope, read_facts
 from apps.telemetry.selectors.figures import read_tables
 from apps.telemetry.tallies import Subject
@@ -203,3 +204,58 @@ def read_top_users(project_id: int, scope: Scope, *, most: int = NEWEST_CALLS) -
     ]
     calls, since = (rows[0][5], rows[0][6]) if rows else (0, None)
     return TopUsers(users, calls, since, calls < most)
+
+
+# --- Scored tasks --------------------------------------------------------------------------------------------
+
+NEWEST_SCORES = 500
+SCORED = """
+WITH newest AS (
+  SELECT trace_id, value, at FROM telemetry_score
+  WHERE project_id = %(project)s AND name = %(name)s AND trace_id IS NOT NULL AND value IS NOT NULL
+    AND at >= %(start)s AND at < %(end)s
+    AND (%(environment)s::text IS NULL OR environment = %(environment)s)
+    AND (%(feature)s::text IS NULL OR feature = %(feature)s)
+  ORDER BY at DESC LIMIT %(most)s
+), scored AS (
+  SELECT trace_id, max(value) AS value, max(at) AS at FROM newest GROUP BY trace_id
+)
+SELECT count(*), count(*) FILTER (WHERE value >= 1), sum(spent.cost), coalesce(sum(spent.unpriced), 0)::bigint, min(at)
+FROM scored CROSS JOIN LATERAL (
+  SELECT sum(cost_usd) AS cost, count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced FROM telemetry_span
+  WHERE project_id = %(project)s AND trace_id = scored.trace_id AND counted
+    AND started_at > scored.at - interval '7 days' AND started_at < scored.at + interval '1 hour'
+) AS spent
+"""
+
+
+@dataclass(frozen=True)
+class ScoredSuccess:
+    """What the traces with a score of their task's completion cost, at most the newest NEWEST_SCORES of them."""
+
+    traces: int
+    successes: int
+    cost_usd: Decimal | None
+    unpriced_calls: int
+    since: datetime | None
+
+    @property
+    def per_success_usd(self) -> Decimal | None:
+        """The known cost of all scored traces by those scored as done; None without one or without a cost."""
+        return self.cost_usd / self.successes if self.successes and self.cost_usd is not None else None
+
+
+def read_scored_success(project_id: int, scope: Scope) -> ScoredSuccess:
+    """What a task costs that a score calls done (`task_completion` of 1), in one query."""
+    values: dict[str, Any] = {
+        "project": project_id,
+        "name": TASK_COMPLETION,
+        "start": scope.period.start,
+        "end": scope.period.end,
+        "environment": scope.environment,
+        "feature": scope.feature,
+        "most": NEWEST_SCORES,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SCORED, values)
+        return ScoredSuccess(*cursor.fetchone())

@@ -58,10 +58,14 @@ def costs_details(request: ProjectRequest, project: Project) -> HttpResponse:
 
 @project_page()
 def costs_users(request: ProjectRequest, project: Project) -> HttpResponse:
-    """Which users spend most."""
+    """Which users spend most, and what a task costs that a score calls done."""
     now = clock.now()
     scope = read_scope(request.GET.dict(), now=now)
-    context = {**_shared(project, scope, now), "top": cost_selectors.read_top_users(project.pk, scope)}
+    context = {
+        **_shared(project, scope, now),
+        "top": cost_selectors.read_top_users(project.pk, scope),
+        "scored": cost_selectors.read_scored_success(project.pk, scope),
+    }
     return page_or_fragment(request, "dashboards/cost_users.html", "dashboards/_cost_users.html", context)
 
 

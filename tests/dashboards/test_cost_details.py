@@ -16,7 +16,7 @@ from apps.dashboards.anomalies import DaySpend, find_anomalies
 from apps.projects.models import Project
 from apps.projects.types import Actor
 from apps.providers.services import add_own_price
-from apps.telemetry.models import CostDaySlice, Span
+from apps.telemetry.models import CostDaySlice, Score, Span
 from tests.conftest import Api
 from tests.dashboards.conftest import NOW, Send, calls
 from tests.dashboards.facts import a_task, keep
@@ -185,3 +185,19 @@ def test_keeps_evals_and_judges_apart_and_names_the_dearest(alice_client: Client
     assert f'href="/p/{project.slug}/costs/details' in whole.text
     fragment = alice_client.get(f"/p/{project.slug}/costs/details", headers={"HX-Request": "true"}).text
     assert fragment.lstrip().startswith('<div class="stack" id="cost-details">')
+
+
+def test_divides_what_scored_tasks_cost_by_those_done(
+    alice_client: Client, alice: User, project: Project, send: Send
+) -> None:
+    made = calls(4, hours_ago=2, cost_usd="0.30")
+    send(project, *made)
+    told = zip((call["trace_id"] for call in made), (1, 1, 0), strict=False)
+    scores = [{"trace_id": trace, "name": "task_completion", "value": value} for trace, value in told]
+    answer = Api(user=alice).post(f"/api/v1/scores?project={project.slug}", {"scores": scores})
+    assert answer.json()["stored"] == 3
+    Score.objects.update(at=NOW - timedelta(hours=1))
+    page = Page(alice_client.get(f"/p/{project.slug}/costs/users"))
+    # Three scored traces of $0.30, two of them done; the fourth has no score.
+    assert "Per task scored as done $0.450" in page.text
+    assert "2 of 3 traces" in page.text
