@@ -26,6 +26,8 @@ from apps.providers.rates import PriceRates
 
 DAYS_A_MONTH = Decimal(365) / Decimal(12)
 DRAWS = 2_000
+FEW_DRAWS = 100
+"""Of a what-if, of which only the middle is shown."""
 TYPED_CALLS = 400
 """How many calls are drawn from typed quantiles; their mean is set right afterwards."""
 P95 = NormalDist().inv_cdf(0.95)
@@ -205,7 +207,9 @@ def _sigma(mean: float, p95: float) -> float:
     return P95 - math.sqrt(under)
 
 
-def project(inputs: Inputs, calls: Sequence[Sampled], by_weekday: Sequence[Decimal], rates: PriceRates) -> Numbers:
+def project(
+    inputs: Inputs, calls: Sequence[Sampled], by_weekday: Sequence[Decimal], rates: PriceRates, *, draws: int = DRAWS
+) -> Numbers:
     """The month's cost by these inputs. Raises NoCalls when there is nothing to project from."""
     if not calls or not any(by_weekday):
         raise NoCalls("There are no calls to project from. Type the traffic and the tokens in.")
@@ -222,7 +226,7 @@ def project(inputs: Inputs, calls: Sequence[Sampled], by_weekday: Sequence[Decim
     month = month_calls * per_call
     if month > LARGEST_COST_USD:
         raise NoCalls("This comes to more than a quadrillion dollars a month. Check the traffic and the tokens.")
-    low, high = _interval(inputs, costs)
+    low, high = _interval(inputs, costs, draws)
     return Numbers(
         low_usd=_rounded(month * low),
         month_usd=_rounded(month),
@@ -245,26 +249,26 @@ def _means(calls: Sequence[Sampled]) -> dict[str, Decimal]:
     }
 
 
-def _interval(inputs: Inputs, costs: Sequence[Decimal]) -> tuple[Decimal, Decimal]:
+def _interval(inputs: Inputs, costs: Sequence[Decimal], draws: int) -> tuple[Decimal, Decimal]:
     """The ends of the interval as multiples of the middle."""
     dice = np.random.default_rng(inputs.seed)
     level = float(inputs.level)
     z = NormalDist().inv_cdf((1 + level) / 2)
-    totals = np.exp(dice.normal(0, math.log1p(float(inputs.traffic_uncertainty)) / z, DRAWS))
+    totals = np.exp(dice.normal(0, math.log1p(float(inputs.traffic_uncertainty)) / z, draws))
     if inputs.tokens == "typed":
-        totals *= np.exp(dice.normal(0, math.log1p(float(inputs.tokens_uncertainty)) / z, DRAWS))
+        totals *= np.exp(dice.normal(0, math.log1p(float(inputs.tokens_uncertainty)) / z, draws))
     else:
-        totals *= _bootstrapped(np.array([float(cost) for cost in costs]), dice)
+        totals *= _bootstrapped(np.array([float(cost) for cost in costs]), dice, draws)
     low, high = np.quantile(totals, [(1 - level) / 2, (1 + level) / 2])
     return Decimal(repr(float(low))), Decimal(repr(float(high)))
 
 
-def _bootstrapped(costs: Any, dice: np.random.Generator) -> Any:
+def _bootstrapped(costs: Any, dice: np.random.Generator, draws: int) -> Any:
     """Means of resamples, as multiples of the mean; a free model stays free."""
     mean = costs.mean()
     if mean == 0:
-        return np.ones(DRAWS)
-    picks = dice.multinomial(len(costs), np.full(len(costs), 1 / len(costs)), size=DRAWS)
+        return np.ones(draws)
+    picks = dice.multinomial(len(costs), np.full(len(costs), 1 / len(costs)), size=draws)
     return (picks @ costs) / len(costs) / mean
 
 
@@ -301,6 +305,6 @@ def what_if(
         return WhatIf(provider, model, cache_rate, None, "It has no price. Set one under Settings, Prices.")
     changed = replace(inputs, provider=provider, model=model, cache_rate=cache_rate)
     try:
-        return WhatIf(provider, model, cache_rate, project(changed, calls, by_weekday, rates))
+        return WhatIf(provider, model, cache_rate, project(changed, calls, by_weekday, rates, draws=FEW_DRAWS))
     except NoCalls as problem:
         return WhatIf(provider, model, cache_rate, None, str(problem))

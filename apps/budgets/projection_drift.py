@@ -78,8 +78,9 @@ class Comparison:
 
     @property
     def is_outside(self) -> bool:
-        """Whether what was spent lies outside the interval."""
-        return not self.low_usd <= self.actual_usd <= self.high_usd
+        """Whether what was spent lies outside the interval. What is below may be more, where prices are unknown."""
+        is_below = self.actual_usd < self.low_usd and not self.unpriced_calls
+        return is_below or self.actual_usd > self.high_usd
 
     @property
     def has_drifted(self) -> bool:

@@ -144,8 +144,8 @@ def initial_of(name: str, feature: str, environment: str, inputs: Inputs) -> dic
         "reasoning": inputs.reasoning_share,
         "cache_rate": inputs.cache_rate,
     }
-    same = ("traffic", "tokens", "days", "provider", "model", "users", "factor", "calls_per_second")
-    tokens = ("input_mean", "input_p95", "output_mean", "output_p95")
+    same = ("traffic", "tokens", "days", "provider", "model", "users", "factor")
+    typed = ("calls_per_second", "input_mean", "input_p95", "output_mean", "output_p95")
     return {
         "name": name,
         "feature": feature,
@@ -153,7 +153,7 @@ def initial_of(name: str, feature: str, environment: str, inputs: Inputs) -> dic
         "day_shape": shapes.get(tuple(inputs.hours), "even"),
         "level": f"{inputs.level:f}",
         **{key: getattr(inputs, key) for key in same},
-        **{key: getattr(inputs, key) or None for key in tokens},
+        **{key: getattr(inputs, key) or None for key in typed},
         **{key: None if share is None else (share * 100).normalize().__format__("f") for key, share in shares.items()},
     }
 

@@ -118,3 +118,16 @@ def test_names_what_made_the_difference() -> None:
     assert found.effects.traffic_usd == Decimal("0.28")  # 100 more calls at 0.0028
     assert found.effects.tokens_usd == Decimal("0.40")  # 200 calls at 0.0048 instead of 0.0028
     assert found.effects.prices_usd == Decimal("0.96")  # 200 calls at 0.0096 instead of 0.0048
+
+
+def test_calls_it_no_drift_when_spend_is_only_low_because_prices_are_unknown() -> None:
+    numbers = project(TYPED, [Sampled(1000, 100)], [Decimal(100)] * 7, RATES)
+    days = [ActualDay(date(2026, 3, 2) + timedelta(place), Decimal("0.01"), 100, 90) for place in range(3)]
+
+    unknown, known = (
+        compare(numbers, RATES, each) for each in (days, [replace(day, unpriced_calls=0) for day in days])
+    )
+
+    assert unknown is not None
+    assert known is not None
+    assert (unknown.has_drifted, known.has_drifted) == (False, True)
