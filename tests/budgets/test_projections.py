@@ -264,6 +264,30 @@ def test_the_pages_show_it_and_decide_on_it(
     assert "$73.58" in table
 
 
+def test_compares_month_by_month_over_full_days(
+    alice_api: Api, rita: User, priced: None, project: Project, moment: list[datetime], send: Send
+) -> None:
+    moment[0] = NOW - timedelta(days=40)  # 23 January
+    made = make(alice_api)
+    Api(user=rita).post(f"{URL}/{made['id']}/approve")
+    a_day = [
+        a_call(started_at=(NOW - timedelta(days=day)).isoformat(), input_tokens=1000, output_tokens=100)
+        for day in range(45)
+    ]
+    send(project, *a_day)
+
+    found = selectors.course_of(project, Projection.objects.get(), now=NOW)
+
+    spans = [(month.first.isoformat(), month.last.isoformat(), month.calls) for month in found.months]
+    assert spans == [
+        ("2026-03-01", "2026-03-03", 3),
+        ("2026-02-01", "2026-02-28", 28),
+        ("2026-01-24", "2026-01-31", 8),
+    ]
+    assert [month.actual_usd for month in found.months] == [Decimal("0.0028") * calls for calls in (3, 28, 8)]
+    assert len(found.days) == 31
+
+
 @pytest.fixture
 def emptied(transactional_db: None) -> Iterator[None]:
     """Spans with real commits are emptied, as Django does not do it."""

@@ -21,6 +21,7 @@ from apps.projects.types import Role
 from apps.providers.rates import rates_from_json
 
 MOST_LISTED = 50
+MOST_MONTHS = 12
 State = Literal["approved", "drifted", "expired", "none"]
 
 
@@ -143,24 +144,56 @@ def _scope_to_compare(project: Project, projection: Projection, now: datetime) -
 
 
 def _days_to_compare(project: Project, projection: Projection, now: datetime) -> tuple[date, date]:
-    zone = ZoneInfo(project.timezone)
-    today = now.astimezone(zone).date()
-    decided = projection.decided_at or projection.created_at
-    since = decided.astimezone(zone).date() + timedelta(days=1)
+    today = now.astimezone(ZoneInfo(project.timezone)).date()
+    since = _first_full_day(project, projection)
     this_month = today.replace(day=1)
     if (today - max(this_month, since)).days >= 3 or since >= this_month:
         return min(max(this_month, since), today), today
     return max((this_month - timedelta(days=1)).replace(day=1), since), this_month
 
 
-def course_of(project: Project, projection: Projection, *, now: datetime) -> tuple[Comparison | None, list[ActualDay]]:
-    """The comparison, and the calendar month of `now` by days for the chart: those to come have no calls, today's are
-    of a part. In two queries."""
-    first = now.astimezone(ZoneInfo(project.timezone)).date().replace(day=1)
-    end = first + timedelta(days=calendar.monthrange(first.year, first.month)[1])
-    month = (projection.feature, projection.environment, first, end)
-    compared, days = several_actual_days(project, [_scope_to_compare(project, projection, now), month])
-    return _compared(projection, compared), days
+class Course(NamedTuple):
+    """What became of an approved projection."""
+
+    comparison: Comparison | None
+    days: list[ActualDay]
+    months: list[Comparison]
+
+
+def course_of(project: Project, projection: Projection, *, now: datetime) -> Course:
+    """The comparison, this calendar month by days (those to come have no calls, today's are of a part), and each month
+    since the approval with its full days, newest first. In two queries."""
+    today = now.astimezone(ZoneInfo(project.timezone)).date()
+    first = today.replace(day=1)
+    spans = [
+        _days_to_compare(project, projection, now),
+        (first, _next_month(first)),
+        *_months(project, projection, today),
+    ]
+    found = several_actual_days(project, [(projection.feature, projection.environment, *span) for span in spans])
+    months = [compared for days in found[2:] if (compared := _compared(projection, days)) is not None]
+    return Course(_compared(projection, found[0]), found[1], months)
+
+
+def _months(project: Project, projection: Projection, today: date) -> list[tuple[date, date]]:
+    """The full days of each month since the approval, newest first."""
+    since = _first_full_day(project, projection)
+    spans: list[tuple[date, date]] = []
+    end = today
+    while end > since and len(spans) < MOST_MONTHS:
+        first = (end - timedelta(days=1)).replace(day=1)
+        spans.append((max(first, since), end))
+        end = first
+    return spans
+
+
+def _next_month(first: date) -> date:
+    return first + timedelta(days=calendar.monthrange(first.year, first.month)[1])
+
+
+def _first_full_day(project: Project, projection: Projection) -> date:
+    decided = projection.decided_at or projection.created_at
+    return decided.astimezone(ZoneInfo(project.timezone)).date() + timedelta(days=1)
 
 
 def numbers_of(projection: Projection) -> Numbers:

@@ -153,8 +153,9 @@ def _show(
     projection, revisions = selectors.with_revisions(project, uuid)
     course: dict[str, Any] = {}
     if projection.state == Projection.State.APPROVED:
-        comparison, days = selectors.course_of(project, projection, now=now)
-        course = {"comparison": comparison, "chart": _chart(project, projection, days, now)}
+        found = selectors.course_of(project, projection, now=now)
+        chart = _chart(project, projection, found.days, now)
+        course = {"comparison": found.comparison, "months": found.months, "chart": chart}
     why_not = selectors.why_may_not_decide(projection, request.user, _role(request))
     context = {
         **_frame(request, project),
