@@ -76,10 +76,11 @@ def build(tables: LatencyTables) -> Latency:
 def lines_by_group(table: FigureTable, percentile: str) -> list[tuple[str, list[int | None]]]:
     """One percentile over time for each of the groups with most calls; None where a group has no call."""
     most = sorted(table.groups, key=lambda row: -row.calls)[:MOST_LINES]
-    places = {at: place for place, at in enumerate(table.request.buckets)}
-    lines: dict[tuple[str, ...], list[int | None]] = {row.group: [None] * len(places) for row in most}
-    last = len(places) - 1 if has_just_begun(table.series) else None
-    for row in table.rows:
-        if row.group in lines and row.at is not None and places[row.at] != last:
-            lines[row.group][places[row.at]] = getattr(row.latency, percentile)
+    lines: dict[tuple[str, ...], list[int | None]] = {row.group: [None] * len(table.request.buckets) for row in most}
+    last = len(table.request.buckets) - 1 if has_just_begun(table.series) else None
+    # Not `rows`, which would work out three percentiles of two lengths of every cell.
+    values = table.latency.quantiles([int(percentile[1:]) / 100])
+    for cell, (value,) in zip(table.cells, values, strict=True):
+        if cell.group in lines and cell.bucket is not None and cell.bucket != last:
+            lines[cell.group][cell.bucket] = value
     return [(group[0], values) for group, values in lines.items()]
