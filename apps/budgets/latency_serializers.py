@@ -20,7 +20,7 @@ def _milliseconds() -> serializers.IntegerField:
     return serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=LONGEST_MS)
 
 
-class TargetSettings(StrictSerializer):
+class LatencyTargetSettings(StrictSerializer):
     """What is promised, in milliseconds; null for what is not. At least one is set."""
 
     total_p50_ms = _milliseconds()
@@ -30,14 +30,14 @@ class TargetSettings(StrictSerializer):
     window_days = serializers.IntegerField(required=False, default=28, min_value=1, max_value=MOST_WINDOW_DAYS)
 
 
-class TargetInput(TargetSettings):
+class LatencyTargetInput(LatencyTargetSettings):
     """A new target: for a feature in an environment."""
 
     feature = serializers.CharField(max_length=128)
     environment = serializers.CharField(max_length=64)
 
 
-class TargetOutput(serializers.Serializer[LatencyTarget]):
+class LatencyTargetOutput(serializers.Serializer[LatencyTarget]):
     """A target as it is set."""
 
     id = serializers.UUIDField(source="uuid")
@@ -54,10 +54,10 @@ class TargetOutput(serializers.Serializer[LatencyTarget]):
     changed_at = serializers.DateTimeField()
 
 
-class TargetStateOutput(serializers.Serializer[TargetState]):
+class LatencyTargetStateOutput(serializers.Serializer[TargetState]):
     """A target and how it stands now."""
 
-    target = TargetOutput()
+    target = LatencyTargetOutput()
     calls = serializers.IntegerField(help_text="within the window")
     goals = serializers.SerializerMethodField()
 
@@ -88,13 +88,13 @@ class TargetStateOutput(serializers.Serializer[TargetState]):
         ]
 
 
-class TargetStatesOutput(serializers.Serializer[Any]):
+class LatencyTargetStatesOutput(serializers.Serializer[Any]):
     """The project's targets."""
 
-    items = TargetStateOutput(many=True)
+    items = LatencyTargetStateOutput(many=True)
 
 
-class EvidenceInput(StrictSerializer):
+class LatencyEvidenceInput(StrictSerializer):
     """Which calls to measure: those that services made in an environment within a stretch of at most 30 days."""
 
     target = serializers.UUIDField()
@@ -103,13 +103,13 @@ class EvidenceInput(StrictSerializer):
     end = serializers.DateTimeField(required=False, allow_null=True, default=None, help_text="now, when left out")
 
 
-class EvidenceQuery(StrictSerializer):
+class LatencyEvidenceQuery(StrictSerializer):
     """Which evidence."""
 
     target = serializers.UUIDField(required=False)
 
 
-class EvidenceOutput(serializers.Serializer[LatencyEvidence]):
+class LatencyEvidenceOutput(serializers.Serializer[LatencyEvidence]):
     """Evidence, as it was frozen, and whether it still counts."""
 
     id = serializers.UUIDField(source="uuid")
@@ -141,7 +141,7 @@ class EvidenceOutput(serializers.Serializer[LatencyEvidence]):
         return why_not_current(evidence, evidence.target, self.context.get("now") or clock.now())
 
 
-class EvidencesOutput(serializers.Serializer[Any]):
+class LatencyEvidencesOutput(serializers.Serializer[Any]):
     """Evidence, newest first."""
 
-    items = EvidenceOutput(many=True)
+    items = LatencyEvidenceOutput(many=True)

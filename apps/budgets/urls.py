@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.budgets.api import latency as latency_api
 from apps.budgets.api import projections as projection_api
+from apps.budgets.views import latency as latency_pages
 from apps.budgets.views import projections as projection_pages
 
 # Each part of the app adds its own below its heading.
@@ -11,6 +12,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # --- Spend budgets
     # --- Alert rules
     # --- Latency targets
+    path("p/<slug:project>/latency/targets", latency_pages.latency_targets_page, name="latency_targets"),
+    path("p/<slug:project>/latency/targets/new", latency_pages.latency_target_new, name="latency_target_new"),
+    path("p/<slug:project>/latency/targets/<uuid:uuid>", latency_pages.latency_target, name="latency_target"),
+    path(
+        "p/<slug:project>/latency/targets/<uuid:uuid>/edit",
+        latency_pages.latency_target_edit,
+        name="latency_target_edit",
+    ),
+    path("p/<slug:project>/latency/targets/<uuid:uuid>/measure", latency_pages.latency_measure, name="latency_measure"),
+    path(
+        "p/<slug:project>/latency/targets/<uuid:uuid>/remove",
+        latency_pages.latency_target_remove,
+        name="latency_target_remove",
+    ),
     path("api/v1/latency-targets", latency_api.LatencyTargetsApi.as_view(), name="api_latency_targets"),
     path("api/v1/latency-targets/<uuid:uuid>", latency_api.LatencyTargetApi.as_view(), name="api_latency_target"),
     path("api/v1/latency-evidence", latency_api.LatencyEvidencesApi.as_view(), name="api_latency_evidence"),

@@ -27,7 +27,7 @@ from apps.telemetry import wire
 from apps.telemetry.services import store
 from apps.telemetry.types import Batch
 from tests import factories
-from tests.conftest import Api
+from tests.conftest import Api, page_client
 from tests.dashboards.conftest import NOW, a_call
 from tests.dashboards.conftest import at_noon as at_noon
 from tests.dashboards.conftest import send as send
@@ -118,7 +118,7 @@ def test_cuts_the_days_where_the_project_lives(admin: Api, project: Project, sen
     send(project, *made(5, ago=NOW - late, latency=5_000, environment="production"))
     a_target(admin)
     target = LatencyTarget.objects.get()
-    course = selectors.read_course(project, target, start=NOW - timedelta(days=4), now=NOW)
+    _state, course = selectors.read_target(project, target, NOW)
     goal = target.goals[1]
     (place,) = [place for place, tally in enumerate(course.tallies[goal.key]) if tally.calls]
     local = course.days[place].astimezone(ZoneInfo("Europe/Berlin"))
@@ -240,3 +240,33 @@ def test_tells_a_burning_budget_once_however_many_look(span_tables: None, alice:
     latency_watching.look(now=NOW + timedelta(hours=2))
     assert list(LatencyIncident.objects.filter(ended_at=None).values_list("speed", flat=True)) == ["slow"]
     assert Notice.objects.filter(kind="latency").count() == 2
+
+
+def test_shows_measures_and_edits_a_target_on_its_pages(
+    admin: Api, project: Project, alice: Any, bob: Any, send: Send, django_assert_max_num_queries: Any
+) -> None:
+    send(project, *made(400, ago=timedelta(hours=5)), *made(50, ago=timedelta(hours=3), environment="production"))
+    pages, base = page_client(alice), f"/p/{project.slug}/latency/targets"
+    assert b"Nothing is promised yet" in pages.get(base).content
+    typed = {"feature": FEATURE, "environment": "production", "total_p99_ms": "1200", "window_days": "28"}
+    assert pages.post(f"{base}/new", {**typed, "total_p99_ms": ""}).status_code == 422
+    assert pages.post(f"{base}/new", typed).status_code == 302
+    place = f"{base}/{LatencyTarget.objects.get().uuid}"
+    assert b"no upper bound" in pages.get(place).content
+    few = pages.post(f"{place}/measure", {"environment": "production", "days": "7"})
+    assert (few.status_code, b"318 more are needed" in few.content) == (422, True)
+    assert pages.post(f"{place}/measure", {"environment": "staging", "days": "7"}).status_code == 302
+    for address in (base, place, f"{place}/edit"):
+        with django_assert_max_num_queries(12):
+            answer = pages.get(address)
+        assert answer.status_code == 200
+    shown = pages.get(place).content.decode()
+    assert "500\N{NO-BREAK SPACE}ms" in shown or "500 ms" in shown
+    assert "400" in shown
+    viewer = page_client(bob)
+    assert (viewer.get(place).status_code, viewer.get(f"{place}/edit").status_code) == (200, 403)
+    assert viewer.post(f"{place}/measure", {"environment": "staging", "days": "7"}).status_code == 403
+    assert pages.post(f"{place}/edit", {"total_p99_ms": "400", "window_days": "7"}).status_code == 302
+    assert "The target has changed" in pages.get(place).content.decode()
+    assert pages.post(f"{place}/remove").status_code == 302
+    assert pages.get(place).status_code == 404

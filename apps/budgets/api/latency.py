@@ -10,15 +10,15 @@ from rest_framework.response import Response
 
 from apps.budgets.latency_goals import FIELDS
 from apps.budgets.latency_serializers import (
-    EvidenceInput,
-    EvidenceOutput,
-    EvidenceQuery,
-    EvidencesOutput,
-    TargetInput,
-    TargetOutput,
-    TargetSettings,
-    TargetStateOutput,
-    TargetStatesOutput,
+    LatencyEvidenceInput,
+    LatencyEvidenceOutput,
+    LatencyEvidenceQuery,
+    LatencyEvidencesOutput,
+    LatencyTargetInput,
+    LatencyTargetOutput,
+    LatencyTargetSettings,
+    LatencyTargetStateOutput,
+    LatencyTargetStatesOutput,
 )
 from apps.budgets.selectors import latency as selectors
 from apps.budgets.services import latency_evidence, latency_targets
@@ -39,22 +39,24 @@ class LatencyTargetsApi(ProjectApi):
     roles: ClassVar[dict[str, Role]] = {"POST": Role.ADMIN}
     scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.ADMIN}
 
-    @extend_schema(responses=TargetStatesOutput, operation_id="latency_targets_list")
+    @extend_schema(responses=LatencyTargetStatesOutput, operation_id="latency_targets_list")
     def get(self, request: ApiRequest) -> Response:
         """The project's targets, and how each stands now."""
         targets = selectors.list_targets(request.project)
         states = selectors.read_states(request.project, targets, clock.now())
-        return Response(TargetStatesOutput({"items": states}).data)
+        return Response(LatencyTargetStatesOutput({"items": states}).data)
 
-    @extend_schema(request=TargetInput, responses={201: TargetOutput}, operation_id="latency_targets_create")
+    @extend_schema(
+        request=LatencyTargetInput, responses={201: LatencyTargetOutput}, operation_id="latency_targets_create"
+    )
     def post(self, request: ApiRequest) -> Response:
         """Promise something for a feature in an environment."""
-        body = validated(TargetInput, request)
+        body = validated(LatencyTargetInput, request)
         new = latency_targets.NewTarget(body["feature"], body["environment"], _goals(body), body["window_days"])
         target = latency_targets.create_target(
             project=request.project, target=new, actor=request.actor, now=clock.now()
         )
-        return Response(TargetOutput(target).data, status=201)
+        return Response(LatencyTargetOutput(target).data, status=201)
 
 
 class LatencyTargetApi(ProjectApi):
@@ -64,17 +66,17 @@ class LatencyTargetApi(ProjectApi):
     roles: ClassVar[dict[str, Role]] = {"PUT": Role.ADMIN, "DELETE": Role.ADMIN}
     scopes: ClassVar[dict[str, Scope]] = {"PUT": Scope.ADMIN, "DELETE": Scope.ADMIN}
 
-    @extend_schema(responses=TargetStateOutput, operation_id="latency_targets_get")
+    @extend_schema(responses=LatencyTargetStateOutput, operation_id="latency_targets_get")
     def get(self, request: ApiRequest, uuid: UUID) -> Response:
         """One target, and how it stands now."""
         target = selectors.get_target(request.project, uuid)
         (state,) = selectors.read_states(request.project, [target], clock.now())
-        return Response(TargetStateOutput(state).data)
+        return Response(LatencyTargetStateOutput(state).data)
 
-    @extend_schema(request=TargetSettings, responses=TargetOutput, operation_id="latency_targets_change")
+    @extend_schema(request=LatencyTargetSettings, responses=LatencyTargetOutput, operation_id="latency_targets_change")
     def put(self, request: ApiRequest, uuid: UUID) -> Response:
         """Promise something else; what is left out is not promised. Evidence for other goals counts no more."""
-        body = validated(TargetSettings, request)
+        body = validated(LatencyTargetSettings, request)
         target = latency_targets.change_target(
             target=selectors.get_target(request.project, uuid),
             goals=_goals(body),
@@ -82,7 +84,7 @@ class LatencyTargetApi(ProjectApi):
             actor=request.actor,
             now=clock.now(),
         )
-        return Response(TargetOutput(target).data)
+        return Response(LatencyTargetOutput(target).data)
 
     @extend_schema(responses={204: None}, operation_id="latency_targets_remove")
     def delete(self, request: ApiRequest, uuid: UUID) -> Response:
@@ -99,18 +101,22 @@ class LatencyEvidencesApi(ProjectApi):
     roles: ClassVar[dict[str, Role]] = {"POST": Role.EDITOR}
     scopes: ClassVar[dict[str, Scope]] = {"POST": Scope.ADMIN}
 
-    @extend_schema(parameters=[EvidenceQuery], responses=EvidencesOutput, operation_id="latency_evidence_list")
+    @extend_schema(
+        parameters=[LatencyEvidenceQuery], responses=LatencyEvidencesOutput, operation_id="latency_evidence_list"
+    )
     def get(self, request: ApiRequest) -> Response:
         """What was measured, newest first: the last 100."""
-        wanted = validated_query(EvidenceQuery, request).get("target")
+        wanted = validated_query(LatencyEvidenceQuery, request).get("target")
         target = selectors.get_target(request.project, wanted) if wanted else None
         found = selectors.list_evidence(request.project, target=target)
-        return Response(EvidencesOutput({"items": found}, context={"now": clock.now()}).data)
+        return Response(LatencyEvidencesOutput({"items": found}, context={"now": clock.now()}).data)
 
-    @extend_schema(request=EvidenceInput, responses={201: EvidenceOutput}, operation_id="latency_evidence_take")
+    @extend_schema(
+        request=LatencyEvidenceInput, responses={201: LatencyEvidenceOutput}, operation_id="latency_evidence_take"
+    )
     def post(self, request: ApiRequest) -> Response:
         """Measure real calls for a target. With too few of them it is refused with the number still needed."""
-        body, now = validated(EvidenceInput, request), clock.now()
+        body, now = validated(LatencyEvidenceInput, request), clock.now()
         evidence = latency_evidence.take_evidence(
             target=selectors.get_target(request.project, body["target"]),
             environment=body["environment"],
@@ -119,4 +125,4 @@ class LatencyEvidencesApi(ProjectApi):
             actor=request.actor,
             now=now,
         )
-        return Response(EvidenceOutput(evidence, context={"now": now}).data, status=201)
+        return Response(LatencyEvidenceOutput(evidence, context={"now": now}).data, status=201)

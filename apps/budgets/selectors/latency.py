@@ -88,10 +88,17 @@ def read_states(project: Project, targets: Sequence[LatencyTarget], now: datetim
     """How each target stands, in two queries however many there are."""
     if not targets:
         return []
-    lengths = sorted({*WINDOWS, *(timedelta(days=target.window_days) for target in targets)})
-    requests = [FigureRequest(now - length, now, GROUPS, filters=SERVICE) for length in lengths]
-    tables = dict(zip(lengths, read_tables(project.pk, requests), strict=True))
+    lengths = _lengths(targets)
+    tables = dict(zip(lengths, read_tables(project.pk, _requests(lengths, now)), strict=True))
     return [_state(target, tables) for target in targets]
+
+
+def _lengths(targets: Sequence[LatencyTarget]) -> list[timedelta]:
+    return sorted({*WINDOWS, *(timedelta(days=target.window_days) for target in targets)})
+
+
+def _requests(lengths: Sequence[timedelta], now: datetime) -> list[FigureRequest]:
+    return [FigureRequest(now - length, now, GROUPS, filters=SERVICE) for length in lengths]
 
 
 def _state(target: LatencyTarget, tables: dict[timedelta, FigureTable]) -> TargetState:
@@ -152,27 +159,28 @@ class Course:
         return sum(bool(one) for one in said), len(said)
 
 
-def read_course(project: Project, target: LatencyTarget, *, start: datetime, now: datetime) -> Course:
-    """The target from then on, in two queries."""
-    request = FigureRequest(
-        start,
-        now,
-        GROUPS,
-        Interval.DAY,
-        Filters(feature=target.feature, environment=target.environment, source=DEFAULT_SOURCE),
-        zone_named(project.timezone),
-    )
-    (table,) = read_tables(project.pk, [request])
+def read_target(project: Project, target: LatencyTarget, now: datetime) -> tuple[TargetState, Course]:
+    """How the target stands, and the days of its window, in two queries."""
+    lengths = _lengths([target])
+    zone = zone_named(project.timezone)
+    within = Filters(feature=target.feature, environment=target.environment, source=DEFAULT_SOURCE)
+    by_day = FigureRequest(now - timedelta(days=target.window_days), now, GROUPS, Interval.DAY, within, zone)
+    *windows, days = read_tables(project.pk, [*_requests(lengths, now), by_day])
+    return _state(target, dict(zip(lengths, windows, strict=True))), _course(target, days)
+
+
+def _course(target: LatencyTarget, table: FigureTable) -> Course:
+    times = table.request.buckets
     tallies = {}
     for goal in target.goals:
         found = _tallies(table, target, goal)
-        tallies[goal.key] = [found.get(place, Tally()) for place in range(len(request.buckets))]
+        tallies[goal.key] = [found.get(place, Tally()) for place in range(len(times))]
     measured = {
         (measure, percentile): [getattr(getattr(row, name), f"p{percentile}") for row in table.series]
         for measure, name in ((Measure.TOTAL, "latency"), (Measure.TTFT, "ttft"))
         for percentile in (50, 99)
     }
-    return Course(request.buckets, measured, tallies)
+    return Course(times, measured, tallies)
 
 
 def list_incidents(target: LatencyTarget, *, limit: int = 20) -> list[LatencyIncident]:
