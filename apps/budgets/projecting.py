@@ -268,8 +268,8 @@ def _bootstrapped(costs: Any, dice: np.random.Generator, draws: int) -> Any:
     mean = costs.mean()
     if mean == 0:
         return np.ones(draws)
-    picks = dice.multinomial(len(costs), np.full(len(costs), 1 / len(costs)), size=draws)
-    return (picks @ costs) / len(costs) / mean
+    picks = dice.integers(0, len(costs), size=(draws, len(costs)))
+    return costs[picks].mean(axis=1) / mean
 
 
 def _rounded(amount: Decimal) -> Decimal:
