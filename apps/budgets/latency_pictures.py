@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext as _
 
 from apps.budgets.latency_goals import Goal, Measure
+from apps.budgets.models import LatencyTarget
 from apps.budgets.selectors.latency import Course
 from apps.core import charts
 from apps.core.formats import milliseconds
@@ -16,7 +17,6 @@ P50_SLOT, P99_SLOT = 3, 1
 
 def percentiles(course: Course, goals: Sequence[Goal], measure: Measure) -> charts.Chart:
     """P50 and P99 of one length by day, with the target lines."""
-    wanted = [goal for goal in goals if goal.measure is measure]
     question = _("Do they begin in time?") if measure is Measure.TTFT else _("Are the answers in time?")
     return charts.lines(
         id=f"chart-target-{measure}",
@@ -28,8 +28,19 @@ def percentiles(course: Course, goals: Sequence[Goal], measure: Measure) -> char
             charts.Series("P50", course.measured[measure, 50], P50_SLOT),
         ],
         unit=charts.MS,
-        targets=[charts.Target(goal.most_ms, f"P{goal.percentile} ≤ {milliseconds(goal.most_ms)}") for goal in wanted],
+        targets=lines_of(goals, measure),
     )
+
+
+def lines_of(goals: Sequence[Goal], measure: Measure) -> list[charts.Target]:
+    """A line for each goal of this length."""
+    wanted = [goal for goal in goals if goal.measure is measure]
+    return [charts.Target(goal.most_ms, f"P{goal.percentile} ≤ {milliseconds(goal.most_ms)}") for goal in wanted]
+
+
+def target_lines(target: LatencyTarget | None, measure: Measure) -> list[charts.Target]:
+    """The lines of a target; none without one."""
+    return [] if target is None else lines_of(target.goals, measure)
 
 
 def slow_shares(course: Course, goals: Sequence[Goal]) -> charts.Chart:

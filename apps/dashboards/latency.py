@@ -10,7 +10,7 @@ from apps.core import formats
 from apps.dashboards.groups import GroupRow, direction, group_rows, has_just_begun
 from apps.telemetry.figures import Dimension, FigureRow, FigureTable
 
-BY = (Dimension.FEATURE, Dimension.MODEL)
+BY = (Dimension.FEATURE, Dimension.MODEL, Dimension.PROVIDER, Dimension.PROMPT_VERSION)
 PERCENTILES = ("p99", "p95", "p50")
 MOST_LINES = 6
 MOST_ROWS = 50
@@ -19,6 +19,11 @@ MOST_ROWS = 50
 def read_by(text: str | None) -> Dimension:
     """The dimension an address names, or the usual one."""
     return Dimension(text) if text in {str(each) for each in BY} else BY[0]
+
+
+def other_of(by: Dimension) -> Dimension:
+    """What the second table is by: models, or features beside models."""
+    return Dimension.FEATURE if by is Dimension.MODEL else Dimension.MODEL
 
 
 def read_percentile(text: str | None) -> str:

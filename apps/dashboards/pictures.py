@@ -38,9 +38,14 @@ def spend(table: FigureTable, *, known: Sequence[str], is_tall: bool = False) ->
 
 
 def latency(
-    times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interval, *, is_tall: bool = False
+    times: Sequence[datetime],
+    rows: Sequence[FigureRow],
+    interval: Interval,
+    *,
+    is_tall: bool = False,
+    targets: Sequence[charts.Target] = (),
 ) -> charts.Chart:
-    """P50, P95 and P99 over time."""
+    """P50, P95 and P99 over time, with lines where they are promised to stay below."""
     return charts.lines(
         id="chart-latency",
         title=_("How fast do we answer?"),
@@ -52,12 +57,19 @@ def latency(
             charts.Series("P50", _course(rows, "latency", "p50"), P50_SLOT),
         ],
         unit=charts.MS,
+        targets=targets,
         is_tall=is_tall,
     )
 
 
-def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: Interval) -> charts.Chart:
-    """The time to the first token over time."""
+def first_token(
+    times: Sequence[datetime],
+    rows: Sequence[FigureRow],
+    interval: Interval,
+    *,
+    targets: Sequence[charts.Target] = (),
+) -> charts.Chart:
+    """The time to the first token over time, with lines where it is promised to stay below."""
     return charts.lines(
         id="chart-ttft",
         title=_("How long is the wait?"),
@@ -68,6 +80,7 @@ def first_token(times: Sequence[datetime], rows: Sequence[FigureRow], interval: 
             charts.Series("P50", _course(rows, "ttft", "p50"), P50_SLOT),
         ],
         unit=charts.MS,
+        targets=targets,
     )
 
 

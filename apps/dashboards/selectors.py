@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from apps.accounts.models import User
 from apps.dashboards import calendar, quality
 from apps.dashboards.costs import CostTables
-from apps.dashboards.latency import LatencyTables
+from apps.dashboards.latency import LatencyTables, other_of
 from apps.dashboards.overview import OverviewTables
 from apps.dashboards.quality import Quality
 from apps.dashboards.scope import Scope
@@ -116,7 +116,7 @@ def read_costs(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) 
 def read_latency(project_id: int, scope: Scope, *, by: Dimension, zone: ZoneInfo) -> LatencyTables:
     """The Latency page's figures, in two queries."""
     period, earlier, filters = scope.period, scope.period.before(), scope.filters
-    other = Dimension.MODEL if by is Dimension.FEATURE else Dimension.FEATURE
+    other = other_of(by)
     requests = [
         FigureRequest(period.start, period.end, (by,), scope.interval, filters, zone),
         FigureRequest(earlier.start, earlier.end, (by,), filters=filters),

@@ -16,6 +16,9 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from apps.budgets.latency_goals import Measure
+from apps.budgets.latency_pictures import target_lines
+from apps.budgets.selectors import latency as latency_targets
 from apps.core import clock, exports
 from apps.core.clock import zone_named
 from apps.core.http import page_or_fragment, wants_fragment
@@ -267,9 +270,14 @@ def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
     features = selectors.feature_names(project)
     sort = sorting.chosen(sorting.LATENCY_SORTS, request.GET.get("sort"))
     lines = latency.lines_by_group(page.tables.now, percentile)
+    promised = latency_targets.find_target(project, scope.feature, scope.environment)
     drawn = {
-        "latency": pictures.latency(page.times, page.series, scope.interval),
-        "first_token": pictures.first_token(page.times, page.series, scope.interval),
+        "latency": pictures.latency(
+            page.times, page.series, scope.interval, targets=target_lines(promised, Measure.TOTAL)
+        ),
+        "first_token": pictures.first_token(
+            page.times, page.series, scope.interval, targets=target_lines(promised, Measure.TTFT)
+        ),
         "slow": pictures.slow_groups(page.tables.now, lines, percentile, known=pictures.order(by, features)),
     }
     context = {
@@ -277,7 +285,10 @@ def latency_page(request: ProjectRequest, project: Project) -> HttpResponse:
         "page": page,
         "answer": sentences.latency(page, scope.period),
         "by": by,
-        "other": latency.BY[1 - latency.BY.index(by)],
+        "other": latency.other_of(by),
+        "by_label": words.heading(by),
+        "other_label": words.heading(latency.other_of(by)),
+        "promised": promised,
         "percentile": percentile,
         "percentiles": latency.PERCENTILES,
         "choices": words.breakdowns(latency.BY, by),

@@ -46,6 +46,14 @@ def get_target(project: Project, uuid: UUID) -> LatencyTarget:
     return found
 
 
+def find_target(project: Project, feature: str | None, environment: str | None) -> LatencyTarget | None:
+    """The target of the feature there; None without one, and where either is not chosen."""
+    if not feature or not environment:
+        return None
+    rows = LatencyTarget.objects.filter(project=project, removed_at=None)
+    return rows.filter(feature=feature, environment=environment).first()
+
+
 @dataclass(frozen=True, slots=True)
 class GoalState:
     """One goal of a target: its window, what is left of its budget, and how it burns."""
