@@ -75,23 +75,23 @@ class ProjectionInput(StrictSerializer):
     ask = serializers.BooleanField(required=False, default=False, help_text="ask for approval at once")
 
 
-class ReasonInput(StrictSerializer):
+class ProjectionReasonInput(StrictSerializer):
     """A reason, which an approval may leave out."""
 
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=LONGEST_REASON)
 
 
-class RejectInput(StrictSerializer):
+class ProjectionRejectInput(StrictSerializer):
     """A reason, so that whoever asked knows what to change."""
 
     reason = serializers.CharField(max_length=LONGEST_REASON)
 
 
-class NothingInput(StrictSerializer):
+class ProjectionAskInput(StrictSerializer):
     """No fields."""
 
 
-class ModelInput(StrictSerializer):
+class WhatIfModelInput(StrictSerializer):
     """A model by its names."""
 
     provider = serializers.CharField(required=False, default="", allow_blank=True, max_length=64)
@@ -101,7 +101,7 @@ class ModelInput(StrictSerializer):
 class WhatIfInput(StrictSerializer):
     """Models and cache rates to compare; without any, those of the project."""
 
-    models = serializers.ListField(child=ModelInput(), required=False, default=list, max_length=8)
+    models = serializers.ListField(child=WhatIfModelInput(), required=False, default=list, max_length=8)
     cache_rates = serializers.ListField(
         child=_decimal(0, 1, allow_null=True), required=False, default=None, allow_null=True, min_length=1, max_length=6
     )

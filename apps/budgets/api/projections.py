@@ -12,12 +12,12 @@ from apps.accounts.reauthentication import is_fresh
 from apps.budgets.models import Projection
 from apps.budgets.projecting import Inputs
 from apps.budgets.projection_serializers import (
-    NothingInput,
+    ProjectionAskInput,
     ProjectionInput,
     ProjectionOutput,
+    ProjectionReasonInput,
+    ProjectionRejectInput,
     ProjectionsOutput,
-    ReasonInput,
-    RejectInput,
     WhatIfInput,
     WhatIfsOutput,
     inputs_of,
@@ -114,10 +114,10 @@ class ProjectionAskApi(ProjectApi):
     role = Role.EDITOR
     scope = Scope.ADMIN
 
-    @extend_schema(request=NothingInput, responses=ProjectionOutput, operation_id="projections_ask")
+    @extend_schema(request=ProjectionAskInput, responses=ProjectionOutput, operation_id="projections_ask")
     def post(self, request: ApiRequest, uuid: uuids.UUID) -> Response:
         """Ask for approval of a draft. 409 `not_a_draft`."""
-        validated(NothingInput, request)
+        validated(ProjectionAskInput, request)
         found = selectors.get_projection(request.project, uuid)
         return Response(shown(request, services.ask(projection=found, **acting(request))))
 
@@ -128,14 +128,14 @@ class ProjectionApproveApi(ProjectApi):
     role = Role.EDITOR
     scope = Scope.ADMIN
 
-    @extend_schema(request=ReasonInput, responses=ProjectionOutput, operation_id="projections_approve")
+    @extend_schema(request=ProjectionReasonInput, responses=ProjectionOutput, operation_id="projections_approve")
     def post(self, request: ApiRequest, uuid: uuids.UUID) -> Response:
         """Approve it for 90 days. The person counts: a key's is whoever made it.
 
         403 `may_not_decide` for its author and whoever asked (with any key) and for who is no reviewer; 409
         `not_waiting`.
         """
-        body = validated(ReasonInput, request)
+        body = validated(ProjectionReasonInput, request)
         found = selectors.get_projection(request.project, uuid)
         if request.identity is None and not is_fresh(request._request):
             raise SignInAgain
@@ -149,10 +149,10 @@ class ProjectionRejectApi(ProjectApi):
     role = Role.EDITOR
     scope = Scope.ADMIN
 
-    @extend_schema(request=RejectInput, responses=ProjectionOutput, operation_id="projections_reject")
+    @extend_schema(request=ProjectionRejectInput, responses=ProjectionOutput, operation_id="projections_reject")
     def post(self, request: ApiRequest, uuid: uuids.UUID) -> Response:
         """Reject it, with a reason. 403 `may_not_decide`; 409 `not_waiting`."""
-        body = validated(RejectInput, request)
+        body = validated(ProjectionRejectInput, request)
         found = selectors.get_projection(request.project, uuid)
         return Response(shown(request, services.reject(projection=found, **acting(request), reason=body["reason"])))
 
