@@ -216,6 +216,7 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
+    "evaluate-budgets": {"task": "budgets.evaluate", "schedule": timedelta(seconds=20)},
     "watch-latency-targets": {"task": "budgets.watch_latency", "schedule": timedelta(seconds=60)},
     "roll-up-dirty-hours": {"task": "telemetry.roll_up", "schedule": timedelta(seconds=10)},
     "digest-fresh-spans": {"task": "telemetry.digest", "schedule": timedelta(seconds=5)},

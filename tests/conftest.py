@@ -177,6 +177,11 @@ class Api(Client):
         """POST the data as JSON."""
         return super().post(path, {} if data is None else data, content_type="application/json", **extra)
 
+    def put(self, path: str, data: Any = None, **extra: Any) -> Any:
+        """PUT the data as JSON."""
+        body = {"content_type": "application/json", **extra}
+        return super().put(path, {} if data is None else data, **body)
+
     def patch(self, path: str, data: Any = None, **extra: Any) -> Any:
         """PATCH the data as JSON."""
         return super().patch(path, {} if data is None else data, content_type="application/json", **extra)

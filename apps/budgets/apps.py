@@ -8,3 +8,10 @@ class BudgetsConfig(AppConfig):
 
     name = "apps.budgets"
     label = "budgets"
+
+    def ready(self) -> None:
+        """Let readiness ask whether somebody still evaluates the budgets."""
+        from apps.budgets import health
+        from apps.core import readiness
+
+        readiness.register("budgets", health.evaluations)

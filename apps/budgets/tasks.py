@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from apps.budgets.services import latency_watching, projections
+from apps.budgets.services import evaluating, latency_watching, projections
 from apps.core import clock
 
 # Each part of the app adds its own below its heading.
 
 # --- Spend budgets
+
+
+@shared_task(name="budgets.evaluate")
+def evaluate(**_newer: object) -> None:
+    """Look at every spend budget."""
+    evaluating.evaluate_all(now=clock.now())
+
 
 # --- Alert rules
 

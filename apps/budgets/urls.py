@@ -2,14 +2,25 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from apps.budgets.api import budgets as budgets_api
 from apps.budgets.api import latency as latency_api
 from apps.budgets.api import projections as projection_api
+from apps.budgets.views import budgets as budget_pages
 from apps.budgets.views import latency as latency_pages
 from apps.budgets.views import projections as projection_pages
 
 # Each part of the app adds its own below its heading.
 urlpatterns: list[URLPattern | URLResolver] = [
     # --- Spend budgets
+    path("p/<slug:project>/budgets", budget_pages.budgets_page, name="budgets"),
+    path("p/<slug:project>/budgets/new", budget_pages.budget_new, name="budget_new"),
+    path("p/<slug:project>/budgets/preview", budget_pages.budget_preview, name="budget_preview"),
+    path("p/<slug:project>/budgets/<uuid:uuid>", budget_pages.budget_page, name="budget"),
+    path("p/<slug:project>/budgets/<uuid:uuid>/edit", budget_pages.budget_edit, name="budget_edit"),
+    path("p/<slug:project>/budgets/<uuid:uuid>/archive", budget_pages.budget_archive, name="budget_archive"),
+    path("api/v1/budgets", budgets_api.BudgetsApi.as_view(), name="api_budgets"),
+    path("api/v1/budgets/preview", budgets_api.BudgetPreviewApi.as_view(), name="api_budget_preview"),
+    path("api/v1/budgets/<uuid:uuid>", budgets_api.BudgetApi.as_view(), name="api_budget"),
     # --- Alert rules
     # --- Latency targets
     path("p/<slug:project>/latency/targets", latency_pages.latency_targets_page, name="latency_targets"),

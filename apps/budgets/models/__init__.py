@@ -2,5 +2,14 @@
 
 from apps.budgets.models.latency import LatencyEvidence, LatencyIncident, LatencyTarget
 from apps.budgets.models.projections import Projection
+from apps.budgets.models.spend import Budget, BudgetAlert, BudgetLook
 
-__all__ = ["LatencyEvidence", "LatencyIncident", "LatencyTarget", "Projection"]
+__all__ = [
+    "Budget",
+    "BudgetAlert",
+    "BudgetLook",
+    "LatencyEvidence",
+    "LatencyIncident",
+    "LatencyTarget",
+    "Projection",
+]
