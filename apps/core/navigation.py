@@ -70,7 +70,7 @@ RAIL = (
         _("Operate"),
         (
             Page(_("Readiness"), "readiness"),
-            Page(_("Costs"), "costs"),
+            Page(_("Costs"), "costs", also=("budgets",)),
             Page(_("Latency"), "latency"),
             Page(_("Alerts"), "notices"),
             Page(_("Reviews"), "reviews"),

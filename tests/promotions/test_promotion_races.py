@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from django.db import close_old_connections, connection
+from django.db import ProgrammingError, close_old_connections, connection
 
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -104,6 +104,11 @@ def test_two_approvals_of_one_promotion_at_once(project: Project) -> None:
     assert Deployment.objects.filter(evidence_id=second.uuid).count() == 1
 
 
+def is_guard(outcome: object) -> bool:
+    """True for the refusal of the trigger that looks at who decides."""
+    return isinstance(outcome, ProgrammingError) and "only a reviewer or an admin" in str(outcome)
+
+
 def test_approving_races_with_losing_the_role_and_with_taking_it_back(project: Project) -> None:
     """Whichever is first, it is whole: live with an approval that counted, or not live at all."""
     rita = making.rita(project)
@@ -118,7 +123,8 @@ def test_approving_races_with_losing_the_role_and_with_taking_it_back(project: P
         return Membership.objects.filter(project=project, user=rita).update(role=Role.EDITOR)
 
     outcomes = at_once([approval(promotion, rita), withdraw, demote])
-    assert all(isinstance(one, Promotion | int | DomainError) for one in outcomes), outcomes
+    # The role is taken by hand, past the lock that the product takes: then the database's own guard may refuse.
+    assert all(isinstance(one, Promotion | int | DomainError) or is_guard(one) for one in outcomes), outcomes
     promotion.refresh_from_db()
     live = Deployment.objects.filter(project=project, ended_at=None).count()
     assert (promotion.state, live) in {("live", 1), ("withdrawn", 0), ("void", 0)}
